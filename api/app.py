@@ -1,0 +1,48 @@
+"""Puts the API together: the table of endpoints, the routes made from it, and the guard around them.
+
+Opens nothing and keeps nothing: the board, `wake` and `ready` are handed in by the composition root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from starlette.types import ASGIApp
+
+from api import callbacks, health, operate, reading
+from api.endpoints import Api, ApiConfig, Endpoint, router
+from api.guard import Guard
+from api.origins import Origins
+from blackboard.board import Board
+
+
+def table(config: ApiConfig) -> tuple[Endpoint, ...]:
+    """Every endpoint there is, the hot one first."""
+    return (
+        *callbacks.ENDPOINTS,
+        *reading.ENDPOINTS,
+        *operate.ENDPOINTS,
+        *health.endpoints(config.fresh_write_seconds),
+    )
+
+
+def create_app(
+    board: Board,
+    config: ApiConfig | None = None,
+    *,
+    wake: Callable[[], None] = lambda: None,
+    ready: Callable[[], Sequence[str]] = lambda: (),
+) -> ASGIApp:
+    """The ASGI application over an open board, to be served on that board's event loop.
+
+    `wake()` is called after each write the tick should look at. `ready()` gives the reasons why the daemon does
+    not do its work, each a few words; none means that it does. ValueError when the base URL is not one.
+    """
+    config = config or ApiConfig()
+    api = Api(board, config, wake, ready)
+    return Guard(
+        router(api, table(config)),
+        origins=Origins.of(config.public_base_url),
+        max_body=config.max_body_bytes,
+        body_seconds=config.body_seconds,
+    )

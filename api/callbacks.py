@@ -1,0 +1,125 @@
+"""Agents' routes: status, outputs, comments, heartbeat, children.
+
+Each makes one report and hands it to `blackboard.reports` in one write: who calls and what may be done is decided
+there, inside the transaction. Never answers before that write is durable.
+"""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from api import files
+from api.endpoints import Call, Endpoint, answer
+from api.refusals import counted
+from blackboard import reports
+from blackboard.reports import ChildReport, CommentReport, HeartbeatReport, OutputReport, StatusReport
+
+BASE = "/api/projects/{project}/tasks/{task}"
+
+
+async def status(call: Call) -> Response:
+    """The hot path: a status, and with it outputs and a comment if the agent likes."""
+
+    async def work(token: bytes) -> Response:
+        report = await call.report(StatusReport)
+        held = await files.held(call.api, token, report.handed_in())
+        said = await call.api.board.write(reports.status, token, call.project, call.task, report, held)
+        if report.status != "working" and not said.get("already"):
+            call.api.wake()
+        return answer(said)
+
+    return await counted(call, work)
+
+
+async def output(call: Call) -> Response:
+    """One output, by content or by path."""
+
+    async def work(token: bytes) -> Response:
+        report = await call.report(OutputReport)
+        held = await files.held(call.api, token, [report])
+        return answer(await call.api.board.write(reports.output, token, call.project, call.task, report, held), 201)
+
+    return await counted(call, work)
+
+
+async def comment(call: Call) -> Response:
+    """One comment, by agents or by people."""
+
+    async def work(token: bytes) -> Response:
+        report = await call.report(CommentReport)
+        return answer(await call.api.board.write(reports.comment, token, call.project, call.task, report), 201)
+
+    return await counted(call, work)
+
+
+async def heartbeat(call: Call) -> Response:
+    """A sign of life: it holds the idle limit off."""
+
+    async def work(token: bytes) -> Response:
+        report = await call.report(HeartbeatReport)
+        return answer(await call.api.board.write(reports.heartbeat, token, call.project, call.task, report))
+
+    return await counted(call, work)
+
+
+async def child(call: Call) -> Response:
+    """A task that this one makes and may wait for."""
+
+    async def work(token: bytes) -> Response:
+        report = await call.report(ChildReport)
+        policies = call.api.config.policies
+        said = await call.api.board.write(reports.child, token, call.project, call.task, report, policies)
+        call.api.wake()
+        return answer(said, 201)
+
+    return await counted(call, work)
+
+
+# The status route stands first: routes are tried in order, and this is the one that is hot.
+ENDPOINTS = (
+    Endpoint(
+        "POST",
+        f"{BASE}/status",
+        status,
+        ("executor", "reviewer"),
+        "Say how the task stands; outputs and a comment may come along.",
+        StatusReport,
+        "detail",
+    ),
+    Endpoint(
+        "POST",
+        f"{BASE}/heartbeat",
+        heartbeat,
+        ("executor", "reviewer"),
+        "A sign of life.",
+        HeartbeatReport,
+        "detail",
+    ),
+    Endpoint(
+        "POST",
+        f"{BASE}/outputs",
+        output,
+        ("executor",),
+        "Hand in one output.",
+        OutputReport,
+        "content",
+    ),
+    Endpoint(
+        "POST",
+        f"{BASE}/comments",
+        comment,
+        ("executor", "reviewer", "operate"),
+        "Add a comment.",
+        CommentReport,
+        "body",
+    ),
+    Endpoint(
+        "POST",
+        f"{BASE}/children",
+        child,
+        ("executor",),
+        "Post a task that belongs to this one.",
+        ChildReport,
+        "description",
+    ),
+)

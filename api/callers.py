@@ -1,0 +1,77 @@
+"""Who calls: the token of the Authorization header, and what it says of reads.
+
+The header is the only way in: never the query, a cookie or the body. Writes are judged inside their own
+transaction (`blackboard.reports`); reads here, on the board each time, never from memory.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+
+from starlette.types import Scope
+
+from blackboard import tokens
+from blackboard.board import Board, Rows, Tx
+from blackboard.errors import Fenced, Forbidden, NotFound, Unauthorized
+from blackboard.tokens import Caller
+
+_BEARER = re.compile(rb"(?i:bearer) +(bbt_[A-Za-z0-9_-]{43})")
+HOW = (
+    "send the token as `Authorization: Bearer bbt_…`: agents by `curl --config` with the file their prompt names, "
+    "operators from their token file"
+)
+
+
+def token_hash(scope: Scope) -> bytes:
+    """The hash of the request's token; Unauthorized unless there is exactly one, well formed."""
+    values = [value for name, value in scope["headers"] if name == b"authorization"]
+    matches = [_BEARER.fullmatch(value) for value in values]
+    if len(matches) != 1 or matches[0] is None:
+        raise Unauthorized(HOW)
+    return tokens.digest(matches[0][1].decode())
+
+
+def who(rows: Rows, token: bytes) -> Caller:
+    """Who holds the token; Unauthorized. Looking up is all it does, so a reader's connection will do."""
+    return tokens.identify(cast(Tx, rows), token)
+
+
+async def known(board: Board, token: bytes) -> Caller:
+    """The same for a single look from outside a transaction."""
+    return await board.read(who, token)
+
+
+TASK = "SELECT id, project_id, parent_id FROM tasks WHERE id = :task"
+
+
+def may_read(rows: Rows, token: bytes, project: str, task: int) -> Caller:
+    """The caller, if it may read this task: operators all, a living attempt its own task and that one's children.
+
+    An attempt learns nothing of other tasks, not even whether they exist.
+    """
+    caller = who(rows, token)
+    row = rows.one(TASK, task=task)
+    if caller.attempt is not None:
+        own = living(caller)
+        if row is None or own not in (row["id"], row["parent_id"]):
+            raise Forbidden(f"this token reaches task {own} and its children: use the URL in your prompt", task=own)
+    elif caller.scope is None:
+        raise Forbidden("an agent's token does not read tasks: use the token of your attempt")
+    if row is None or row["project_id"] != project:
+        raise NotFound(f"there is no task {task} in project {project}")
+    return caller
+
+
+def living(caller: Caller) -> int:
+    """The task of an attempt's token; Fenced when the attempt has ended: its token reads as little as it writes."""
+    attempt = caller.attempt
+    if attempt is None:
+        raise Forbidden("this needs the token of an attempt")
+    if attempt["ended_at"] is not None:
+        raise Fenced(
+            f"attempt {attempt['number']} has ended ({attempt['outcome']}): stop working, its token is dead",
+            outcome=attempt["outcome"],
+        )
+    task: int = attempt["task_id"]
+    return task

@@ -1,0 +1,163 @@
+"""The table of routes: what an endpoint is, what its handler is handed, and how rows become routes.
+
+Everything that must agree with the routes (the contract, later OpenAPI) is made from or tested against the rows.
+Knows no endpoint by name and decides nothing about tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
+
+from pydantic import BaseModel
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
+
+from api import bodies
+from api.problems import HttpError
+from blackboard.board import Board
+from blackboard.errors import NotFound
+from blackboard.policy import Policies
+from blackboard.reports import DEFAULTS
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiConfig:
+    """What the composition root decides. Sizes in bytes, times in seconds."""
+
+    public_base_url: str = "http://127.0.0.1:8083"
+    project: str = "main"  # of slots that name none
+    time_zone: str = "UTC"  # of slots that name none: an IANA name
+    policies: Policies = DEFAULTS  # of tasks posted here
+    max_body_bytes: int = 8 * 1024 * 1024  # a megabyte of text may grow sixfold when it is quoted
+    max_unknown_bytes: int = 256 * 1024  # a larger body is read only when its token is known
+    max_content_bytes: int = 64 * 1024 * 1024  # of a file handed in by content_path: it is read once, for its hash
+    body_seconds: float = 30.0  # until a whole body has arrived
+    fresh_write_seconds: float = 5.0  # /readyz: how old the last proof that the board can be written may be
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What the handlers work with. `ready` gives the reasons why the daemon is not ready: none means it is."""
+
+    board: Board
+    config: ApiConfig
+    wake: Callable[[], None]
+    ready: Callable[[], Sequence[str]]
+    reading_files: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+
+
+class Call:
+    """One request: its path's parts, its headers, and its body when somebody asks for it."""
+
+    def __init__(self, api: Api, endpoint: Endpoint, scope: Scope, receive: Receive) -> None:
+        self.api = api
+        self.endpoint = endpoint
+        self.scope = scope
+        self.receive = receive
+        self.body: bytes | None = None  # what was read of it so far: evidence if it is refused
+
+    @cached_property
+    def headers(self) -> Mapping[bytes, bytes]:
+        return dict(self.scope["headers"])
+
+    @property
+    def query(self) -> bytes:
+        query: bytes = self.scope["query_string"]
+        return query
+
+    @property
+    def project(self) -> str:
+        """The project of the path; NotFound for text that cannot be one."""
+        text: str = self.scope["path_params"]["project"]
+        if _PROJECT.fullmatch(text) is None:
+            raise NotFound("there is no such project: the base URL of your task is in your prompt")
+        return text
+
+    @property
+    def task(self) -> int:
+        """The task of the path; NotFound for anything but a plain number."""
+        text: str = self.scope["path_params"]["task"]
+        if _TASK.fullmatch(text) is None:
+            raise NotFound("there is no such task: a task is a number, and the URL of yours is in your prompt")
+        return int(text)
+
+    async def report(self, model: type[M]) -> M:
+        """The report this request makes; reads the body."""
+        body = self.body = await bodies.receive_all(self.receive)
+        return bodies.parse(model, self.endpoint.main, self.headers, self.query, body)
+
+
+_PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_TASK = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)  # 18 digits always fit the board's 64 bits
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One row: a method on a path, who may, what it does, and which report its body makes."""
+
+    method: str
+    path: str
+    handler: Handler
+    who: tuple[str, ...]  # of executor, reviewer, agent, read, operate, anyone: decided on the board, told here
+    says: str
+    model: type[BaseModel] | None = None  # of the body and query
+    main: str | None = None  # the field a raw body fills
+
+    @property
+    def name(self) -> str:
+        """The route's short name, as refusals are counted under: its last fixed word."""
+        words = [word for word in self.path.split("/") if word and not word.startswith("{")]
+        return words[-1]
+
+
+def answer(content: object, status: int = 200) -> Response:
+    """JSON on a line of its own, so that a terminal shows it well."""
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return Response(body, status, media_type="application/json")
+
+
+def router(api: Api, table: Iterable[Endpoint]) -> Router:
+    """The routes of a table: one for each path, in its order, so that 405 knows every method of it."""
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for endpoint in table:
+        by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+    routes = [Route(path, _Methods(api, methods)) for path, methods in by_path.items()]
+    return Router(routes, redirect_slashes=False, default=_no_such_route)
+
+
+class _Methods:
+    """The methods of one path, as the ASGI application Starlette routes to."""
+
+    def __init__(self, api: Api, methods: Mapping[str, Endpoint]) -> None:
+        self._api = api
+        self._methods = dict(methods)
+        if "GET" in methods:  # the server leaves the body of a HEAD out by itself
+            self._methods["HEAD"] = methods["GET"]
+        self._allow = ", ".join(sorted({*self._methods, "OPTIONS"}))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = self._methods.get(scope["method"])
+        if not scope["path"].isprintable():  # a route's pattern would let a last newline pass
+            await _no_such_route(scope, receive, send)
+        elif endpoint is not None:
+            response = await endpoint.handler(Call(self._api, endpoint, scope, receive))
+            await response(scope, receive, send)
+        elif scope["method"] == "OPTIONS":
+            await Response(status_code=204, headers={"allow": self._allow})(scope, receive, send)
+        else:
+            raise HttpError("method_not_allowed", f"this route takes {self._allow}", {"allow": self._allow})
+
+
+async def _no_such_route(scope: Scope, receive: Receive, send: Send) -> None:
+    raise NotFound("there is no such route: those of a task begin with /api/projects/{project}/tasks/{task}")

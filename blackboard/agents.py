@@ -1,0 +1,78 @@
+"""Agents and projects on the board: taking them over from the configuration, pausing, the breaker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from blackboard.board import Tx
+from blackboard.record import Record
+
+PROJECT = """
+INSERT INTO projects (id, title, created_at) VALUES (:id, :title, :now)
+ON CONFLICT (id) DO UPDATE SET title = excluded.title WHERE title IS NOT excluded.title
+"""
+
+
+def put_project(tx: Tx, project: str, title: str = "") -> None:
+    """Add a project, or change its title."""
+    tx.run(PROJECT, id=project, title=title, now=tx.now)
+
+
+AGENT = """
+INSERT INTO agents (id, runner, enabled, max_live, actor, created_at) VALUES (:id, :runner, :enabled, :max_live, :actor, :now)
+ON CONFLICT (id) DO UPDATE SET runner = excluded.runner, enabled = excluded.enabled, max_live = excluded.max_live,
+   rev = rev + 1, actor = excluded.actor
+ WHERE runner IS NOT excluded.runner OR enabled IS NOT excluded.enabled OR max_live IS NOT excluded.max_live
+"""
+ROLES = "SELECT role FROM agent_roles WHERE agent_id = :agent"
+FORGET_ROLE = "DELETE FROM agent_roles WHERE agent_id = :agent AND role = :role"
+ROLE = "INSERT INTO agent_roles (agent_id, role) VALUES (:agent, :role)"
+
+
+def put_agent(
+    tx: Tx, agent: str, *, runner: str = "command", enabled: bool = True, max_live: int = 1, roles: Iterable[str] = (),
+    actor: str = "engine:config",
+) -> None:  # fmt: skip
+    """Add an agent, or change what the configuration says of it."""
+    tx.run(AGENT, id=agent, runner=runner, enabled=int(enabled), max_live=max_live, actor=actor, now=tx.now)
+    wanted, found = set(roles), {row["role"] for row in tx.all(ROLES, agent=agent)}
+    for role in sorted(found - wanted):
+        tx.run(FORGET_ROLE, agent=agent, role=role)
+    for role in sorted(wanted - found):
+        tx.run(ROLE, agent=agent, role=role)
+
+
+ENABLED = "SELECT id FROM agents WHERE enabled ORDER BY id"
+DISABLE = "UPDATE agents SET enabled = 0, rev = rev + 1, actor = :actor WHERE id = :agent"
+
+
+def disable_others(tx: Tx, agents: Iterable[str], actor: str = "engine:config") -> list[str]:
+    """Disable every agent the configuration does not name, and keep its history; which."""
+    named = set(agents)
+    others = [row["id"] for row in tx.all(ENABLED) if row["id"] not in named]
+    for agent in others:
+        tx.run(DISABLE, agent=agent, actor=actor)
+    return others
+
+
+PAUSE = """
+UPDATE agents SET paused_at = :now, pause_reason = :reason, rev = rev + 1, actor = :actor WHERE id = :agent AND paused_at IS NULL
+"""
+
+
+def pause(tx: Tx, agent: str, *, reason: str, actor: str) -> bool:
+    """Claim nothing for an agent any more; event `agent_paused`."""
+    return tx.run(PAUSE, agent=agent, now=tx.now, reason=reason, actor=actor) > 0
+
+
+LATEST = "SELECT outcome FROM attempts WHERE agent_id = :agent ORDER BY id DESC LIMIT :most"
+BREAKER = 3
+
+
+def trip_breaker(tx: Tx, attempt: Record, outcome: str, detail: str) -> bool:
+    """After the third attempt in a row that could not be started for one reason: pause the agent, with a notice."""
+    latest = [row["outcome"] for row in tx.all(LATEST, agent=attempt["agent_id"], most=BREAKER)]
+    if latest != [outcome] * BREAKER:
+        return False
+    reason = f"{BREAKER} attempts in a row could not be started ({outcome}: {detail}); mend the configuration, then resume it"
+    return pause(tx, attempt["agent_id"], reason=reason, actor="engine:breaker")

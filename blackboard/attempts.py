@@ -1,0 +1,123 @@
+"""What happens to an attempt beside its task's moves: process facts, signs of life, the stop list, gone.
+
+Only the monitor calls `gone`, after proof. Ending an attempt is a move of its task (blackboard.verbs).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from blackboard.board import Rows, Tx
+from blackboard.errors import NotFound
+from blackboard.record import Record
+
+NOT_GONE = """
+SELECT a.*, t.project_id, t.title, t.status AS task_status, t.wall_seconds, t.idle_seconds, t.startup_seconds, t.settle_seconds
+  FROM attempts a JOIN tasks t ON t.id = a.task_id WHERE a.gone_at IS NULL ORDER BY a.id
+"""
+
+
+def not_gone(rows: Rows) -> list[sqlite3.Row]:
+    """Every attempt whose processes are not proved gone, with its task's limits."""
+    return rows.all(NOT_GONE)
+
+
+ONE_NOT_GONE = """
+SELECT a.*, t.project_id, t.title, t.status AS task_status, t.wall_seconds, t.idle_seconds, t.startup_seconds, t.settle_seconds
+  FROM attempts a JOIN tasks t ON t.id = a.task_id WHERE a.id = :id AND a.gone_at IS NULL
+"""
+GET = "SELECT * FROM attempts WHERE id = :id"
+
+
+def get(rows: Rows, attempt_id: int) -> sqlite3.Row:
+    """An attempt's row; NotFound."""
+    row = rows.one(GET, id=attempt_id)
+    if row is None:
+        raise NotFound(f"there is no attempt {attempt_id}")
+    return row
+
+
+PREPARED = "UPDATE attempts SET workspace = :workspace, session_key = :session_key WHERE id = :id"
+
+
+def prepared(tx: Tx, attempt_id: int, *, workspace: str, session_key: str | None = None) -> None:
+    """Record where the attempt will work, before anything starts."""
+    tx.run(PREPARED, id=attempt_id, workspace=workspace, session_key=session_key)
+
+
+SPAWNED = """
+UPDATE attempts SET spawned_at = :now, spawned_boot = :boot, boot_id = :boot_id, launcher_pid = :pid, launcher_start = :start
+ WHERE id = :id AND spawned_at IS NULL
+"""
+TOLD = """
+INSERT INTO events (at, verb, actor, task_id, attempt_id, agent_id, reason, data)
+SELECT :now, :verb, :actor, a.task_id, a.id, a.agent_id, :reason, :data FROM attempts a WHERE a.id = :id
+"""
+
+
+def spawned(tx: Tx, attempt_id: int, *, pid: int, start: int, boot_id: str) -> None:
+    """Record the launcher's identity; event `spawned`."""
+    if tx.run(SPAWNED, id=attempt_id, now=tx.now, boot=tx.boot, boot_id=boot_id, pid=pid, start=start):
+        tell(tx, attempt_id, "spawned")
+
+
+def tell(
+    tx: Tx,
+    attempt_id: int,
+    verb: str,
+    reason: str | None = None,
+    actor: str = "engine:monitor",
+    data: str | None = None,
+) -> None:
+    """Write an event about an attempt."""
+    tx.run(TOLD, id=attempt_id, now=tx.now, verb=verb, actor=actor, reason=reason, data=data)
+
+
+AGENT_PROCESS = "UPDATE attempts SET agent_pid = :pid, agent_start = :start WHERE id = :id AND agent_pid IS NULL"
+
+
+def agent_process(tx: Tx, attempt_id: int, *, pid: int, start: int) -> None:
+    """Record the agent's own identity, once the launcher has told it."""
+    tx.run(AGENT_PROCESS, id=attempt_id, pid=pid, start=start)
+
+
+SEEN = "UPDATE attempts SET seen_at = :now, seen_boot = :boot WHERE id = :id"
+
+
+def seen(tx: Tx, attempt: Record) -> None:
+    """A call came with the attempt's token: it lives."""
+    tx.run(SEEN, id=attempt["id"], now=tx.now, boot=tx.boot)
+
+
+WARNED = "UPDATE attempts SET warned_at = :now WHERE id = :id AND warned_at IS NULL AND ended_at IS NULL"
+
+
+def warned(tx: Tx, attempt_id: int, sentence: str) -> None:
+    """Tell once that a limit is near; event `warned`."""
+    if tx.run(WARNED, id=attempt_id, now=tx.now):
+        tell(tx, attempt_id, "warned", sentence)
+
+
+STOPPED = "UPDATE attempts SET stopped_at = :now WHERE id = :id AND stopped_at IS NULL AND ended_at IS NOT NULL"
+
+
+def stopped(tx: Tx, attempt_id: int) -> None:
+    """The first signal of the stop is about to be sent; event `stopping`."""
+    if tx.run(STOPPED, id=attempt_id, now=tx.now):
+        tell(tx, attempt_id, "stopping")
+
+
+GONE = """
+UPDATE attempts SET gone_at = :now, exit_code = coalesce(exit_code, :code), exit_signal = coalesce(exit_signal, :signal)
+ WHERE id = :id AND gone_at IS NULL AND ended_at IS NOT NULL
+"""
+
+
+def gone(tx: Tx, attempt_id: int, *, code: int | None = None, signal: int | None = None) -> bool:
+    """No process of the attempt lives: proved. False when it was told already."""
+    return tx.run(GONE, id=attempt_id, now=tx.now, code=code, signal=signal) > 0
+
+
+def not_proved_gone(tx: Tx, attempt_id: int, sentence: str) -> None:
+    """A person has to look: event `not_gone`. The attempt stays not gone, so nothing is claimed beside it."""
+    tell(tx, attempt_id, "not_gone", sentence)

@@ -1,0 +1,98 @@
+"""The claim: which task, for which agent, now. A claim is the insertion of an attempt; its trigger moves the task.
+
+Read next: orchestrator/tick.py (when this is asked).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from blackboard.board import Tx
+from blackboard.gates import OPEN, AgentFacts, agent_open
+
+PROMOTE_AT_ONCE = 2000
+
+PROMOTE = """
+UPDATE tasks SET ready = 1
+ WHERE id IN (SELECT id FROM tasks WHERE status = 'pending' AND ready = 0 AND deps_open = 0 AND earliest_at <= :now
+               ORDER BY earliest_at, id LIMIT :most)
+"""
+
+
+def promote(tx: Tx) -> int:
+    """Mark what has become due as ready, so that the claim's index holds it; how many, at most PROMOTE_AT_ONCE."""
+    return tx.run(PROMOTE, now=tx.now, most=PROMOTE_AT_ONCE)
+
+
+NEXT_DUE = """
+SELECT earliest_at FROM tasks WHERE status = 'pending' AND ready = 0 AND deps_open = 0 ORDER BY earliest_at, id LIMIT 1
+"""
+
+_BEST = """
+SELECT t.id, t.priority, t.due_at FROM tasks t
+ WHERE t.{whose} AND t.status = 'pending' AND t.ready = 1 AND {gates}
+ ORDER BY t.priority DESC, t.due_at, t.id LIMIT 1
+"""
+BEST_OF_AGENT = _BEST.format(whose="agent_id = :agent", gates=OPEN)
+BEST_OF_ROLE = _BEST.format(whose="role = :role", gates=OPEN)
+
+AGENTS = """
+SELECT g.*, (SELECT count(*) FROM attempts a WHERE a.agent_id = g.id AND a.gone_at IS NULL) AS live FROM agents g ORDER BY g.id
+"""
+ALL_LIVE = "SELECT count(*) AS n FROM attempts WHERE gone_at IS NULL"
+ROLES = "SELECT role FROM agent_roles WHERE agent_id = :agent ORDER BY role"
+
+CLAIM = """
+INSERT INTO attempts (task_id, number, role, agent_id, token_hash, claimed_at, claimed_by)
+VALUES (:task, (SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE task_id = :task), 'executor', :agent, :hash, :now, 'engine:tick')
+"""
+
+
+def best(tx: Tx, agent_id: str) -> sqlite3.Row | None:
+    """The task an agent would get: its own or one of its roles'; priority, then due time, then id."""
+    found = [tx.one(BEST_OF_AGENT, agent=agent_id, now=tx.now)]
+    found += [tx.one(BEST_OF_ROLE, role=row["role"], now=tx.now) for row in tx.all(ROLES, agent=agent_id)]
+    return min((row for row in found if row is not None), key=_order, default=None)
+
+
+def _order(row: sqlite3.Row) -> tuple[int, str, int]:
+    return -row["priority"], row["due_at"], row["id"]
+
+
+def agent_facts(tx: Tx, max_all_live: int) -> list[AgentFacts]:
+    """Every agent with what its gates look at, computed from the board."""
+    row = tx.one(ALL_LIVE)
+    all_live = int(row["n"]) if row else 0
+    return [AgentFacts(agent, agent["live"], all_live, max_all_live) for agent in tx.all(AGENTS)]
+
+
+def claim(tx: Tx, task_id: int, agent_id: str, token_hash: bytes) -> int:
+    """Claim one task for one agent; the attempt's id. Refused with a trigger's sentence when it cannot be."""
+    return tx.insert(CLAIM, task=task_id, agent=agent_id, hash=token_hash, now=tx.now)
+
+
+def claim_due(tx: Tx, token_hashes: Sequence[bytes], max_all_live: int) -> list[int]:
+    """Promote, then claim for every free agent, the most urgent task first; the attempts, at most one a hash."""
+    promote(tx)
+    claimed: list[int] = []
+    waiting = [(facts, best(tx, facts.agent["id"])) for facts in agent_facts(tx, max_all_live) if agent_open(facts)]
+    while len(claimed) < len(token_hashes):
+        offers = [(_order(row), facts, row) for facts, row in waiting if row is not None and agent_open(facts)]
+        if not offers:
+            break
+        _, chosen, task = min(offers, key=lambda offer: offer[0])
+        claimed.append(claim(tx, task["id"], chosen.agent["id"], token_hashes[len(claimed)]))
+        waiting = [_after_claim(tx, facts, row, chosen, task) for facts, row in waiting]
+    return claimed
+
+
+def _after_claim(
+    tx: Tx, facts: AgentFacts, row: sqlite3.Row | None, chosen: AgentFacts, task: sqlite3.Row
+) -> tuple[AgentFacts, sqlite3.Row | None]:
+    """The same agent's facts one claim later; looks again only where the claimed task was the offer."""
+    busy = facts.agent["id"] == chosen.agent["id"]
+    later = AgentFacts(facts.agent, facts.live + busy, facts.all_live + 1, facts.max_all_live)
+    if row is not None and row["id"] == task["id"] and agent_open(later):
+        row = best(tx, facts.agent["id"])
+    return later, row

@@ -1,0 +1,79 @@
+"""Files that agents name as outputs: confined to the attempt's workspace, measured, hashed.
+
+Opened component by component without following links, so that no race of a symbolic link leads outside.
+Blocking: call it in a thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from blackboard.errors import Invalid
+
+MOST_BYTES = 1 << 30
+
+
+class Held(NamedTuple):
+    """A file as it was when it was handed in. `path` is relative to the workspace."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+def resolve(workspace: str | os.PathLike[str], named: str, limit: int = MOST_BYTES) -> Held:
+    """Measure the file `named` (absolute, or relative to the workspace); Invalid with a sentence when it may not be."""
+    relative = _inside(Path(workspace), named)
+    fd = _open(Path(workspace), relative, named)
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise Invalid(f"content_path {named!r} is not a regular file: name one, or send the content itself")
+        if found.st_size > limit:
+            raise Invalid(f"content_path {named!r} holds {found.st_size} bytes, more than the {limit} that are taken")
+        with os.fdopen(os.dup(fd), "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Held(relative.as_posix(), found.st_size, digest)
+    finally:
+        os.close(fd)
+
+
+def _inside(workspace: Path, named: str) -> PurePosixPath:
+    """The named path relative to the workspace, by its text alone."""
+    if "\0" in named or not named.strip():
+        raise Invalid("content_path is empty or holds a NUL: name a file of your workspace")
+    path = PurePosixPath(named)
+    if path.is_absolute():
+        if not path.is_relative_to(workspace):
+            raise Invalid(
+                f"content_path {named!r} is outside your workspace {workspace}: copy the file there and name it again"
+            )
+        path = path.relative_to(workspace)
+    if ".." in path.parts or not path.parts:
+        raise Invalid(
+            f"content_path {named!r} leads outside your workspace {workspace}: name a file in it, without '..'"
+        )
+    return path
+
+
+def _open(workspace: Path, relative: PurePosixPath, named: str) -> int:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        at = os.open(workspace, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for part in relative.parts[:-1]:
+            at = _step(at, part, flags | os.O_DIRECTORY)
+        return _step(at, relative.parts[-1], flags)
+    except OSError as error:
+        raise Invalid(f"content_path {named!r} cannot be read in your workspace {workspace}: {error.strerror} "
+                      "(symbolic links are not followed)") from error  # fmt: skip
+
+
+def _step(at: int, part: str, flags: int) -> int:
+    try:
+        return os.open(part, flags, dir_fd=at)
+    finally:
+        os.close(at)

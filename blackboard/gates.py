@@ -1,0 +1,98 @@
+"""The gates: every condition a pending task and a free agent must pass for a claim.
+
+The claim's WHERE and `why` are both built from these lists, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from blackboard.record import Record
+
+
+class TaskGate(NamedTuple):
+    """A condition on a task `t` at `:now`, as an SQL predicate, and its sentence when it does not pass."""
+
+    name: str
+    predicate: str
+    closed: str
+
+
+TASK_GATES: tuple[TaskGate, ...] = (
+    TaskGate("pending", "t.status = 'pending'", "it is {status}, not pending"),
+    TaskGate("due", "t.due_at <= :now", "it is not due before {due_at}"),
+    TaskGate(
+        "not_before",
+        "(t.not_before IS NULL OR t.not_before <= :now)",
+        "it waits until {not_before} before the next try",
+    ),
+    TaskGate("needs", "t.deps_open = 0", "{deps_open} of the tasks it needs are not done"),
+    TaskGate(
+        "project",
+        "NOT EXISTS (SELECT 1 FROM projects p WHERE p.id = t.project_id AND p.paused_at IS NOT NULL)",
+        "its project {project_id} is paused",
+    ),
+    TaskGate(
+        "former_attempt",
+        "NOT EXISTS (SELECT 1 FROM attempts f WHERE f.task_id = t.id AND f.gone_at IS NULL)",
+        "the process of its former attempt is not proved gone yet",
+    ),
+)
+
+# What the claim asks of a task, and what `why` shows gate by gate.
+OPEN = " AND ".join(gate.predicate for gate in TASK_GATES)
+EACH = ", ".join(f"({gate.predicate}) AS gate_{gate.name}" for gate in TASK_GATES)
+
+
+@dataclass(frozen=True)
+class AgentFacts:
+    """What the agent gates look at. `live`: attempts not gone, of the agent and of all agents."""
+
+    agent: Record
+    live: int
+    all_live: int
+    max_all_live: int
+
+
+class AgentGate(NamedTuple):
+    """A condition on an agent; `closed` gives the sentence when it does not pass, else None."""
+
+    name: str
+    closed: Callable[[AgentFacts], str | None]
+
+
+def _enabled(facts: AgentFacts) -> str | None:
+    return None if facts.agent["enabled"] else f"agent {facts.agent['id']} is disabled"
+
+
+def _paused(facts: AgentFacts) -> str | None:
+    if facts.agent["paused_at"] is None:
+        return None
+    return f"agent {facts.agent['id']} is paused since {facts.agent['paused_at']}: {facts.agent['pause_reason'] or 'no reason given'}"
+
+
+def _free(facts: AgentFacts) -> str | None:
+    if facts.live < facts.agent["max_live"]:
+        return None
+    return f"agent {facts.agent['id']} is busy: {facts.live} of {facts.agent['max_live']} attempts live"
+
+
+def _room(facts: AgentFacts) -> str | None:
+    if facts.all_live < facts.max_all_live:
+        return None
+    return f"all {facts.max_all_live} places are taken: {facts.all_live} attempts live"
+
+
+AGENT_GATES: tuple[AgentGate, ...] = (
+    AgentGate("enabled", _enabled),
+    AgentGate("paused", _paused),
+    AgentGate("free", _free),
+    AgentGate("room", _room),
+)
+
+
+def agent_open(facts: AgentFacts) -> bool:
+    """Whether an agent passes every gate."""
+    return all(gate.closed(facts) is None for gate in AGENT_GATES)

@@ -1,0 +1,86 @@
+"""Policy numbers of a task, and what they decide: try again, and when.
+
+Pure: takes values, returns values. The numbers are resolved when a task is posted and are columns of the task.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from blackboard.record import Record
+from blackboard.states import OUTCOMES
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The policy columns of a task, with the defaults of schema.sql. Durations in seconds."""
+
+    max_tries: int = 3
+    backoff_seconds: float = 30.0
+    backoff_cap_seconds: float = 3600.0
+    wall_seconds: float = 3600.0
+    idle_seconds: float = 900.0
+    startup_seconds: float = 300.0
+    settle_seconds: float = 30.0
+    review: str = "human"
+    max_rejections: int = 3
+    needs_output: bool = True
+    waits_for_children: bool = True
+
+    def but(self, overrides: Mapping[str, Any]) -> Policy:
+        """This policy with some numbers replaced; None and unknown names are passed over."""
+        known = {name: value for name, value in overrides.items() if name in FIELDS and value is not None}
+        return dataclasses.replace(self, **known)
+
+    def columns(self) -> dict[str, object]:
+        """The policy as columns of a task: booleans as 0 and 1."""
+        return {name: int(v) if isinstance(v := getattr(self, name), bool) else v for name in FIELDS}
+
+
+FIELDS = tuple(f.name for f in dataclasses.fields(Policy))
+
+
+@dataclass(frozen=True)
+class Policies:
+    """The policy for each agent, else the default."""
+
+    default: Policy = Policy()
+    agents: Mapping[str, Policy] = field(default_factory=dict)
+
+    def of(self, agent: str | None) -> Policy:
+        """The policy a task of this agent (or of a role: None) is posted with."""
+        return self.agents.get(agent, self.default) if agent is not None else self.default
+
+
+def backoff(base: float, cap: float, failures: int, seed: str) -> float:
+    """Seconds to wait after the n-th failure: base · 2^(n-1), at most cap, less up to a quarter.
+
+    The jitter comes from `seed` (task and attempt), not from chance: the same write run again says the same.
+    """
+    spread = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big") / 2**32
+    return min(cap, base * 2.0 ** min(failures - 1, 60)) * (1.0 - spread / 4)
+
+
+# Reasons that will not go away by waiting less long than this many seconds.
+AT_LEAST = {"spawn_failed": 10.0, "prompt_failed": 10.0}
+
+
+def next_try(task: Record, outcome: str, tries: int, *, final: bool = False) -> float | None:
+    """Seconds until the next try, or None when there is none.
+
+    `tries`: charged attempts that ended badly so far, this one included. An outcome that is not charged always
+    leaves another try: at once when nothing was started, else after the backoff of a first failure.
+    """
+    if outcome in ("released", "dry_run", "stopped"):
+        return 0.0
+    charged = OUTCOMES[outcome].charged
+    if final or (charged and tries >= task["max_tries"]):
+        return None
+    wait = backoff(
+        task["backoff_seconds"], task["backoff_cap_seconds"], max(1, tries), f"{task['id']}/{task['attempt_id']}"
+    )
+    return max(wait, AT_LEAST.get(outcome, 0.0))

@@ -1,0 +1,100 @@
+"""Tokens: minting, hashing, finding out who calls, and keeping them out of everything that is shown.
+
+Three kinds: an attempt's (dead in the transaction that ends it), an agent's, an operator's. Only hashes are
+stored. Never logs or returns a token it was not just asked to mint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+
+from blackboard.board import Tx
+from blackboard.errors import Conflict, Unauthorized
+from blackboard.record import Record
+
+PREFIX = "bbt_"
+_TOKEN = re.compile(PREFIX + r"[A-Za-z0-9_-]{8,}")
+SCOPES = ("read", "operate", "admin")  # each includes the ones before it
+
+
+def mint() -> str:
+    """A new token: the prefix and 256 random bits."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def digest(token: str) -> bytes:
+    """What the board stores of a token. Plain SHA-256 is enough: 256 random bits cannot be guessed."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def redact(text: str) -> str:
+    """The text with every token masked."""
+    return _TOKEN.sub(PREFIX + "***", text) if PREFIX in text else text
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who holds a token. `actor` is what goes into events; `attempt` is the row of an attempt's token."""
+
+    kind: str  # attempt, agent or operator
+    actor: str
+    name: str
+    agent_id: str | None = None
+    scope: str | None = None
+    attempt: Record | None = None
+
+    def may(self, scope: str) -> bool:
+        """Whether an operator's token reaches this scope."""
+        return self.scope is not None and SCOPES.index(self.scope) >= SCOPES.index(scope)
+
+
+ATTEMPT = "SELECT * FROM attempts WHERE token_hash = :hash"
+STANDING = "SELECT kind, agent_id, scope, name FROM tokens WHERE hash = :hash AND revoked_at IS NULL"
+UNKNOWN = "this token is not known here: use the curl file of your attempt, or the operator's token file"
+
+
+def attempt_caller(row: Record) -> Caller:
+    """The caller behind a row of `attempts`, ended or not: whether it may still write is the report's question."""
+    return Caller("attempt", f"{row['role']}:{row['agent_id']}", row["agent_id"], row["agent_id"], attempt=row)
+
+
+def standing_caller(row: Record) -> Caller:
+    """The caller behind a row of `tokens`."""
+    if row["kind"] == "agent":
+        return Caller("agent", f"agent:{row['agent_id']}", row["name"], row["agent_id"])
+    return Caller("operator", f"person:{row['name']}", row["name"], scope=row["scope"])
+
+
+def identify(tx: Tx, token_hash: bytes) -> Caller:
+    """Who calls, looked up on the board every time: a revoked or ended token is never cached."""
+    row = tx.one(ATTEMPT, hash=token_hash)
+    if row is not None:
+        return attempt_caller(row)
+    row = tx.one(STANDING, hash=token_hash)
+    if row is None:
+        raise Unauthorized(UNKNOWN)
+    return standing_caller(row)
+
+
+CREATE = """
+INSERT INTO tokens (hash, kind, agent_id, scope, name, created_at)
+VALUES (:hash, :kind, :agent_id, :scope, :name, :now)
+ON CONFLICT (hash) DO NOTHING
+"""
+
+
+def create(tx: Tx, token: str, *, kind: str, name: str, scope: str | None = None, agent_id: str | None = None) -> None:
+    """Store the hash of a token of an agent or an operator."""
+    if not tx.run(CREATE, hash=digest(token), kind=kind, agent_id=agent_id, scope=scope, name=name, now=tx.now):
+        raise Conflict("this token is on the board already")
+
+
+REVOKE = "UPDATE tokens SET revoked_at = :now WHERE name = :name AND kind = :kind AND revoked_at IS NULL"
+
+
+def revoke(tx: Tx, *, kind: str, name: str) -> int:
+    """Revoke every live token of this name; how many there were."""
+    return tx.run(REVOKE, now=tx.now, name=name, kind=kind)

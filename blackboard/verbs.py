@@ -1,0 +1,230 @@
+"""Every move of a task, as plain functions over a transaction.
+
+Who calls passes an actor, `role:name`. An agent's verbs take its attempt and refuse one that has ended.
+Errors: NotFound, IllegalMove, Fenced, Invalid, and Refused with a trigger's sentence.
+
+Read next: blackboard/claims.py (why now, why this one).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from blackboard import families
+from blackboard.board import Tx
+from blackboard.clock import plus
+from blackboard.errors import Fenced, Invalid
+from blackboard.move import get, move
+from blackboard.policy import Policy, next_try
+from blackboard.record import Record
+from blackboard.states import OUTCOMES
+
+POST = """
+INSERT INTO tasks (project_id, agent_id, role, title, description, task_type, priority, must_haves, data, actor, reason,
+  moved_at, posted_at, due_at, not_before, parent_id, slot_id, occurrence, max_tries, backoff_seconds, backoff_cap_seconds,
+  wall_seconds, idle_seconds, startup_seconds, settle_seconds, review, max_rejections, needs_output, waits_for_children)
+VALUES (:project, :agent, :role, :title, :description, :task_type, :priority, :must_haves, :data, :actor, :reason,
+  :now, :now, :due_at, :not_before, :parent_id, :slot_id, :occurrence, :max_tries, :backoff_seconds, :backoff_cap_seconds,
+  :wall_seconds, :idle_seconds, :startup_seconds, :settle_seconds, :review, :max_rejections, :needs_output, :waits_for_children)
+"""
+NEED = "INSERT INTO dependencies (task_id, needs_id) VALUES (:task, :needs)"
+
+
+def post(
+    tx: Tx,
+    *,
+    project: str,
+    title: str,
+    actor: str,
+    policy: Policy,
+    agent: str | None = None,
+    role: str | None = None,
+    description: str = "",
+    task_type: str = "general",
+    priority: int = 5,
+    must_haves: str = "",
+    data: Mapping[str, Any] | None = None,
+    due_at: str | None = None,
+    not_before: str | None = None,
+    needs: Iterable[int] = (),
+    parent_id: int | None = None,
+    slot_id: int | None = None,
+    occurrence: str | None = None,
+    reason: str | None = None,
+) -> int:
+    """Put a task on the board, pending; its id. For one agent or for a role, not both; due at once unless said."""
+    if (agent is None) == (role is None):
+        raise Invalid("a task is for one agent or for one role: name exactly one of them")
+    task_id = tx.insert(
+        POST, project=project, agent=agent, role=role, title=title, description=description, task_type=task_type,
+        priority=priority, must_haves=must_haves, data=json.dumps(dict(data or {})), actor=actor, reason=reason, now=tx.now,
+        due_at=due_at or tx.now, not_before=not_before, parent_id=parent_id, slot_id=slot_id, occurrence=occurrence,
+        **policy.columns(),
+    )  # fmt: skip
+    for needed in dict.fromkeys(needs):
+        tx.run(NEED, task=task_id, needs=needed)
+        families.follow(tx, needed)
+    return task_id
+
+
+def live_task(tx: Tx, attempt: Record) -> sqlite3.Row:
+    """The task of an executor's attempt that may still write; Fenced when it may not."""
+    task = get(tx, attempt["task_id"])
+    if attempt["ended_at"] is not None or task["attempt_id"] != attempt["id"]:
+        raise Fenced(
+            f"attempt {attempt['number']} of task {task['id']} has ended ({attempt['outcome']}): nothing it says counts any more; stop",
+            outcome=attempt["outcome"], found=task["status"],
+        )  # fmt: skip
+    return task
+
+
+STARTED = "UPDATE attempts SET started_at = :now WHERE id = :id AND started_at IS NULL"
+
+
+def start(tx: Tx, attempt: Record, *, actor: str) -> str:
+    """The agent has begun: claimed → working."""
+    task = live_task(tx, attempt)
+    status = move(tx, task, "start", actor=actor)
+    tx.run(STARTED, id=attempt["id"], now=tx.now)
+    return status
+
+
+def submit(tx: Tx, attempt: Record, *, actor: str, detail: str | None = None) -> str:
+    """Hand the task in for review; `review = auto` approves it in the same transaction."""
+    task = live_task(tx, attempt)
+    _ends(tx, attempt, "submitted", detail)
+    status = move(tx, task, "submit", actor=actor, reason=detail)
+    if task["review"] == "auto":
+        status = approve(tx, task["id"], actor="engine:policy", reason="review = auto")
+    return status
+
+
+def block(tx: Tx, attempt: Record, *, actor: str, kind: str, question: str) -> str:
+    """The agent needs something: the task waits for an answer."""
+    task = live_task(tx, attempt)
+    _ends(tx, attempt, "blocked", question)
+    return move(tx, task, "block", actor=actor, kind=kind, reason=question)
+
+
+ENDS = """
+UPDATE attempts SET outcome = :outcome, detail = coalesce(:detail, detail),
+       exit_code = coalesce(:exit_code, exit_code), exit_signal = coalesce(:exit_signal, exit_signal)
+ WHERE id = :id AND ended_at IS NULL
+"""
+
+
+def _ends(
+    tx: Tx, attempt: Record, outcome: str, detail: str | None,
+    exit_code: int | None = None, exit_signal: int | None = None,
+) -> None:  # fmt: skip
+    """Say how the attempt ends, before the move that ends it."""
+    tx.run(ENDS, id=attempt["id"], outcome=outcome, detail=detail, exit_code=exit_code, exit_signal=exit_signal)
+
+
+TRIES = """
+SELECT count(*) AS n FROM attempts a
+ WHERE a.task_id = :task AND a.role = 'executor' AND a.outcome <> 'submitted'
+   AND a.outcome IN (SELECT outcome FROM outcomes WHERE charged)
+   AND a.id > coalesce((SELECT max(e.attempt_id) FROM events e WHERE e.task_id = :task AND e.verb = 'reopen'), 0)
+"""
+
+
+def tries(tx: Tx, task_id: int) -> int:
+    """Charged attempts that ended badly since the task was posted or reopened."""
+    row = tx.one(TRIES, task=task_id)
+    return int(row["n"]) if row else 0
+
+
+def end_badly(
+    tx: Tx,
+    attempt: Record,
+    outcome: str,
+    *,
+    actor: str,
+    detail: str | None = None,
+    final: bool = False,
+    exit_code: int | None = None,
+    exit_signal: int | None = None,
+) -> str:
+    """End an executor's attempt that did not hand in: release, retry or fail, as its policy says; the new status."""
+    task = live_task(tx, attempt)
+    _ends(tx, attempt, outcome, detail, exit_code, exit_signal)
+    wait = next_try(task, outcome, tries(tx, task["id"]), final=final)
+    reason = f"{outcome}: {detail}" if detail else f"{outcome}: {OUTCOMES[outcome].meaning}"
+    if wait is None:
+        status = move(tx, task, "fail", actor=actor, reason=reason)
+        families.follow(tx, task["id"])
+        return status
+    charged = OUTCOMES[outcome].charged
+    verb = "release" if task["status"] == "claimed" and not charged else "retry"
+    return move(tx, task, verb, actor=actor, reason=reason, not_before=plus(tx.now, wait) if wait else None)
+
+
+def approve(tx: Tx, task_id: int, *, actor: str, reason: str | None = None) -> str:
+    """The work is accepted: review → done."""
+    status = move(tx, get(tx, task_id), "approve", actor=actor, reason=reason)
+    families.follow(tx, task_id)
+    return status
+
+
+REJECTIONS = """
+SELECT count(*) AS n FROM events e WHERE e.task_id = :task AND e.verb = 'reject'
+   AND e.id > coalesce((SELECT max(r.id) FROM events r WHERE r.task_id = :task AND r.verb IN ('reopen','unblock')), 0)
+"""
+
+
+def reject(tx: Tx, task_id: int, *, actor: str, remark: str) -> str:
+    """Send the work back with a remark: review → pending. More than max_rejections in a row: a person is asked."""
+    if not remark.strip():
+        raise Invalid("a rejection needs a remark: it tells the agent what to do differently")
+    task = get(tx, task_id)
+    status = move(tx, task, "reject", actor=actor, reason=remark)
+    row = tx.one(REJECTIONS, task=task_id)
+    count = int(row["n"]) if row else 0
+    if count > task["max_rejections"]:
+        question = f"rejected {count} times, more than {task['max_rejections']}: answer how to go on, or cancel it"
+        status = move(tx, get(tx, task_id), "block", actor="engine:policy", kind="needs_input", reason=question)
+    return status
+
+
+def unblock(tx: Tx, task_id: int, *, actor: str, answer: str) -> str:
+    """A person's answer: blocked → pending. The answer goes into the next prompt."""
+    if not answer.strip():
+        raise Invalid("an answer needs some text: it is what the agent will read")
+    task = get(tx, task_id)
+    status = move(tx, task, "unblock", actor=actor, reason=answer, answer=answer)
+    return _block_again(tx, task_id) or status
+
+
+BROKEN_NEED = """
+SELECT n.id, n.status FROM dependencies d JOIN tasks n ON n.id = d.needs_id
+ WHERE d.task_id = :task AND n.status IN ('failed','cancelled') ORDER BY n.id LIMIT 1
+"""
+
+
+def _block_again(tx: Tx, task_id: int) -> str | None:
+    """An answer or a reopening does not mend a need that failed: say so at once instead of waiting for ever."""
+    need = tx.one(BROKEN_NEED, task=task_id)
+    if need is None:
+        return None
+    remedy = f"DELETE FROM dependencies WHERE task_id = {task_id} AND needs_id = {need['id']}"  # noqa: S608 - shown, not run
+    reason = (
+        f"task {need['id']}, which it needs, was {need['status']}: reopen that one, or drop the dependency ({remedy})"
+    )
+    return move(tx, get(tx, task_id), "block", actor=families.ENGINE, kind="dependency", reason=reason)
+
+
+def cancel(tx: Tx, task_id: int, *, actor: str, reason: str | None = None) -> str:
+    """Take a task off the board, with its children. Its process, if any, is stopped by the stop list."""
+    status = move(tx, get(tx, task_id), "cancel", actor=actor, reason=reason)
+    families.follow(tx, task_id)
+    return status
+
+
+def reopen(tx: Tx, task_id: int, *, actor: str, reason: str | None = None) -> str:
+    """Do a finished task again: its tries and rejections count from here."""
+    status = move(tx, get(tx, task_id), "reopen", actor=actor, reason=reason)
+    return _block_again(tx, task_id) or status

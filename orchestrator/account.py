@@ -1,0 +1,130 @@
+"""What is told to a person of a board and of a task, as lines: the values come from `blackboard.questions`.
+
+Reads nothing and decides nothing; `--json` shows the same values whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orchestrator.narration import as_line
+
+Value = Mapping[str, Any]
+ORDER = ("pending", "claimed", "working", "review", "blocked", "done", "failed", "cancelled")
+LONGEST = 2000  # characters of one text; `--json` has all
+
+
+def of_board(value: Value) -> Iterator[str]:
+    """The lines of `status`."""
+    yield f"board    {value['board']}"
+    yield f"daemon   {_daemon(value['daemon'])}"
+    counts = [f"{value['tasks'][state]} {state}" for state in ORDER if value["tasks"].get(state)]
+    yield "tasks    " + (", ".join(counts) or 'none yet: orchestrator post "TITLE" --agent NAME')
+    if value["next_due"]:
+        yield f"next due {value['next_due']}"
+    yield f"agents   {'' if value['agents'] else 'none yet: add [agents.NAME] to the configuration'}".rstrip()
+    yield from (f"  {_agent(agent)}" for agent in value["agents"])
+    if value["running"]:
+        yield "running"
+        yield from (f"  {_running(attempt)}" for attempt in value["running"])
+    if value["stuck"]:
+        yield "waits for a person"
+        yield from (line for each in value["stuck"] for line in _stuck(each))
+
+
+def _daemon(found: Value | None) -> str:
+    if not found:
+        return "not running: orchestrator run"
+    return f"process {found.get('pid')}, {found.get('url') or 'busy with a command or just starting'}"
+
+
+def _agent(agent: Value) -> str:
+    state = "paused" if agent["paused_at"] else "" if agent["enabled"] else "disabled"
+    numbers = [
+        f"{agent[name]} {name.replace('_', ' ')}"
+        for name in ("ready", "waiting", "in_review", "blocked")
+        if agent[name]
+    ]
+    return ", ".join(
+        [f"{agent['agent']}: {agent['live']} of {agent['max_live']} live", *numbers, *([state] if state else [])]
+    )
+
+
+def _running(attempt: Value) -> str:
+    return (
+        f"task {attempt['task_id']} attempt {attempt['number']} {attempt['agent']} {attempt['phase']} "
+        f"{attempt['seconds']:.0f} s  {attempt['title']}"
+    )
+
+
+def _stuck(each: Value) -> Iterator[str]:
+    name = f"task {each['id']}  {each['title']}" if each["id"] else each["title"]
+    yield f"  {name}: {each['why']}"
+    yield f"    {each['next']}"
+
+
+def of_task(value: Value) -> Iterator[str]:
+    """The lines of `show`."""
+    yield f"task {value['id']}  {value['title']}"
+    yield from _facts(value)
+    yield from _text("description", value["description"])
+    yield from _text("must haves", value["must_haves"])
+    for what, lines in (
+        ("needs", [f"{each['id']} {each['status']}  {each['title']}" for each in value["needs"]]),
+        ("children", [f"{each['id']} {each['status']}  {each['title']}" for each in value["children"]]),
+        ("attempts", [_attempt(each) for each in value["attempts"]]),
+        ("outputs", [_output(each) for each in value["outputs"]]),
+        ("comments", [f"{each['author']}: {_cut(each['body'])}" for each in value["comments"]]),
+        ("events", [as_line({**each, "task_id": value["id"]}) for each in value["events"]]),
+    ):
+        yield from _section(what, lines)
+
+
+def _facts(value: Value) -> Iterator[str]:
+    reason = f"   {value['verb']} by {value['actor']}" + (f": {_cut(value['reason'])}" if value["reason"] else "")
+    kind = f" ({value['blocked_kind']})" if value["blocked_kind"] else ""
+    yield f"  status     {value['status']}{kind} since {value['moved_at']}{reason}"
+    yield f"  for        {value['agent_id'] or 'role ' + value['role']}, project {value['project_id']}, priority {value['priority']}"
+    yield f"  due        {value['due_at']}" + (f", not before {value['not_before']}" if value["not_before"] else "")
+    yield (
+        f"  limits     {value['max_tries']} tries, {value['wall_seconds']:g} s in all, {value['idle_seconds']:g} s idle, "
+        f"review {value['review']}"
+    )
+    if value["parent_id"]:
+        yield f"  parent     {value['parent_id']}"
+    if value["answer"]:
+        yield from _text("answer", value["answer"])
+
+
+def _text(name: str, text: str) -> Iterator[str]:
+    if text:
+        first, *rest = _cut(text).splitlines() or [""]
+        yield f"  {name:<10} {first}"
+        yield from (f"{'':13}{line}" for line in rest)
+
+
+def _section(what: str, lines: list[str]) -> Iterator[str]:
+    if lines:
+        yield f"  {what}"
+        yield from (f"    {part}" for line in lines for part in line.splitlines())
+
+
+def _attempt(each: Value) -> str:
+    ended = f"{each['outcome']} at {each['ended_at']}" if each["ended_at"] else "live"
+    exit_status = f", exit {each['exit_code']}" if each["exit_code"] is not None else ""
+    exit_status = f", signal {each['exit_signal']}" if each["exit_signal"] is not None else exit_status
+    gone = "" if each["gone_at"] or not each["ended_at"] else ", not proved gone"
+    detail = f": {_cut(each['detail'], 300)}" if each["detail"] else ""
+    return f"{each['number']} {each['agent_id']} ({each['role']}) {ended}{exit_status}{gone}{detail}"
+
+
+def _output(each: Value) -> str:
+    where = each["content_path"] or "content kept on the board"
+    return f"{each['id']} {each['type']}  {each['title']} ({each['size']} bytes, {where})" + (
+        f": {_cut(each['summary'], 300)}" if each["summary"] else ""
+    )
+
+
+def _cut(text: str, most: int = LONGEST) -> str:
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters, all of them with --json)"

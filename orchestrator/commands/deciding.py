@@ -1,0 +1,62 @@
+"""What only a person says about a task: approve, reject, answer, cancel, reopen.
+
+Each is one write by `orchestrator.roads`; what is allowed is decided by the board.
+"""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.commands.frame import Call, command
+
+TASK = click.argument("task", type=click.IntRange(min=1))
+
+
+def decide(call: Call, task: int, verb: str, detail: str | None = None) -> None:
+    """Say a verb and show what became of the task."""
+    from orchestrator import roads
+
+    said = roads.operate(call.settings, task, verb, detail)
+    call.screen.answer(said, [said["next"]])
+
+
+@command("approve", short_help="A review is good: the task is done.")
+@TASK
+def approve(call: Call, task: int) -> None:
+    """A task in review is good: it is done."""
+    decide(call, task, "approve")
+
+
+@command("reject", short_help="A review is not good enough: do it again.")
+@TASK
+@click.argument("remark")
+def reject(call: Call, task: int, remark: str) -> None:
+    """A task in review is not good enough: it is done again, and REMARK is in the next prompt."""
+    decide(call, task, "reject", remark)
+
+
+@command("answer", short_help="Give a blocked task what it asked for.")
+@TASK
+@click.argument("text")
+def answer(call: Call, task: int, text: str) -> None:
+    """Give a blocked task what it asked for; TEXT is in the next prompt."""
+    decide(call, task, "answer", text)
+
+
+@command("cancel", short_help="Take a task away; a running agent is stopped.")
+@TASK
+@click.argument("reason", required=False)
+def cancel(call: Call, task: int, reason: str | None) -> None:
+    """Take a task and its children away; a running agent is stopped."""
+    decide(call, task, "cancel", reason)
+
+
+@command("reopen", short_help="Do a finished task once more.")
+@TASK
+@click.argument("reason", required=False)
+def reopen(call: Call, task: int, reason: str | None) -> None:
+    """Do a task once more that is done, failed or cancelled."""
+    decide(call, task, "reopen", reason)
+
+
+COMMANDS = (approve, reject, answer, cancel, reopen)

@@ -1,0 +1,36 @@
+"""`prompt`: what the next attempt of a task would be told, without claiming or starting anything."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.commands.frame import Call, command
+
+
+@command("prompt", short_help="What the next attempt of a task would be told.")
+@click.argument("task", type=click.IntRange(min=1))
+def prompt(call: Call, task: int) -> None:
+    """What the next attempt of a task would be told. Its paths are those of an attempt that does not exist yet."""
+    from blackboard import questions
+    from prompts.render import render
+
+    settings = call.settings
+    with call.board() as board:
+        brief = questions.preview(board, task)
+    agent = settings.agents.get(brief["agent"])
+    workspace = agent.workspace if agent and agent.workspace else settings.workspaces_dir / brief["project"] / str(task)
+    directory = settings.attempts_dir / "NEXT"
+    text = render(
+        brief,
+        base_url=settings.base_url(),
+        curl_conf=str(directory / "curl.conf"),
+        bb=str(directory / "bb"),
+        workspace=str(workspace),
+        tail=None,
+    )
+    call.screen.answer(
+        {"task": task, "agent": brief["agent"], "attempt": brief["attempt"], "prompt": text}, text.splitlines()
+    )
+
+
+COMMANDS = (prompt,)

@@ -1,0 +1,280 @@
+"""What the operator set: the shape of orchestrator.toml, with every default and limit.
+
+Frozen once loaded, and never reads the board or starts anything. Where values come from and how a bad one is
+told is in `orchestrator.config_loading`.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import string
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from blackboard.policy import Policies, Policy
+
+PLACEHOLDERS = frozenset(("prompt_file", "workspace", "directory", "task", "attempt", "agent", "project", "base_url"))
+SECRET_NAME = re.compile(r"key|token|secret|passw|credential|auth", re.IGNORECASE)
+MASK = "***"
+
+Seconds = Annotated[float, Field(ge=0, le=10 * 366 * 86400)]
+SomeSeconds = Annotated[float, Field(gt=0, le=10 * 366 * 86400)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+def _no_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("a NUL byte cannot be part of it")
+    return text
+
+
+Word = Annotated[str, AfterValidator(_no_nul)]  # something handed to the operating system
+
+
+class Part(BaseModel):
+    """A table of the file: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Api(Part):
+    """Where agents and people reach the board."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8083, ge=0, le=65535)  # 0: any free one
+    public_base_url: str | None = Field(None, pattern=r"^https?://[^/\s?#@]+(/[^\s?#]*)?$")
+    max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024)
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    allow_insecure_bind: bool = False
+
+    @field_validator("public_base_url")
+    @classmethod
+    def _no_slash(cls, url: str | None) -> str | None:
+        return url.rstrip("/") if url else None
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Api:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together")
+        if not self.is_loopback and not self.tls_cert and not self.allow_insecure_bind:
+            raise ValueError(
+                f"host {self.host} is reachable from other machines and tokens would travel in the clear: set tls_cert "
+                "and tls_key, or allow_insecure_bind = true where something else encrypts"
+            )
+        return self
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        return self.host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", self.host) is not None
+
+    def local_url(self, port: int | None = None) -> str:
+        """The address on this machine, for the port really bound."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self.host, self.host)  # noqa: S104
+        name = f"[{host}]" if ":" in host else host
+        return f"{'https' if self.tls_cert else 'http'}://{name}:{self.port if port is None else port}"
+
+
+class Tick(Part):
+    """How much runs at once, and how long the loop may sleep."""
+
+    max_live: int = Field(8, ge=0)  # attempts not gone, all agents together
+    longest_pause_seconds: SomeSeconds = 30
+    foreign_poll_seconds: SomeSeconds = 0.5
+    source_poll_seconds: SomeSeconds = 5
+
+
+class PolicyNumbers(Part):
+    """The policy columns of a task (same defaults as schema.sql; a test holds that)."""
+
+    max_tries: int = Field(3, ge=1)
+    backoff_seconds: Seconds = 30
+    backoff_cap_seconds: Seconds = 3600
+    wall_seconds: SomeSeconds = 3600
+    idle_seconds: SomeSeconds = 900
+    startup_seconds: SomeSeconds = 300
+    settle_seconds: Seconds = 30
+    review: Literal["auto", "human"] = "human"
+    max_rejections: int = Field(3, ge=0)
+    needs_output: bool = True
+    waits_for_children: bool = True
+
+
+class Project(Part):
+    """A project tasks belong to."""
+
+    id: Name
+    title: str = ""
+
+
+class AgentConfig(Part):
+    """One agent: how it is started, watched and stopped, and what it takes."""
+
+    runner: Literal["command"] = "command"
+    argv: tuple[Word, ...] = ()
+    roles: tuple[Name, ...] = ()
+    max_live: int = Field(1, ge=0)
+    enabled: bool = True
+    env: dict[Word, Word] = Field(default_factory=dict, repr=False)
+    pass_env: tuple[Word, ...] = ()
+    calls_back: bool = True
+    prompt: Literal["stdin", "file"] = "stdin"
+    graceful_signal: Literal["TERM", "INT", "HUP", "QUIT", "USR1", "USR2"] = "TERM"
+    grace_seconds: Seconds = 10
+    leftovers: Literal["end", "keep"] = "end"
+    log_cap_bytes: int = Field(10 * 1024 * 1024, ge=4096)
+    workspace: Path | None = None
+    policy: PolicyNumbers = PolicyNumbers()  # only the keys that were set override
+
+    @field_validator("argv")
+    @classmethod
+    def _placeholders_are_known(cls, argv: tuple[str, ...]) -> tuple[str, ...]:
+        for word in argv:
+            for _, name, form, conversion in string.Formatter().parse(word):
+                if name is not None and (name not in PLACEHOLDERS or form or conversion):
+                    known = " ".join(f"{{{each}}}" for each in sorted(PLACEHOLDERS))
+                    raise ValueError(f"{{{name}}} is no placeholder: known are {known}; write {{{{ }}}} for braces")
+        return argv
+
+    @model_validator(mode="after")
+    def _can_start(self) -> AgentConfig:
+        if self.enabled and (not self.argv or not self.argv[0]):
+            raise ValueError('argv says which program to start, e.g. ["my-agent", "--prompt", "{prompt_file}"]')
+        if any("=" in name or not name for name in (*self.env, *self.pass_env)):
+            raise ValueError("a name in env or pass_env is empty or holds '='")
+        return self
+
+
+class Slots(Part):
+    """Files with slot records, and how their times are meant."""
+
+    files: tuple[Path, ...] = ()
+    time_zone: str = "UTC"
+    project: Name | None = None  # None in the file: the first project
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, OSError, ValueError) as error:
+            raise ValueError(f"{name!r} is no IANA time zone, e.g. Europe/Berlin") from error
+        return name
+
+
+class Settings(BaseSettings):
+    """Everything the operator set; paths are absolute."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    board: Path = Path("board.db")
+    state_dir: Path = Field(default_factory=lambda earlier: earlier.get("board", Path()).parent)
+    instance_id: Name = Field(default_factory=lambda: re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:64])
+    on_exit: Literal["stop", "leave"] = "stop"
+    api: Api = Api()
+    tick: Tick = Tick()
+    policy: PolicyNumbers = PolicyNumbers()
+    projects: tuple[Project, ...] = (Project(id="default"),)
+    agents: dict[Name, AgentConfig] = Field(default_factory=dict)
+    slots: Slots = Slots()
+    _file: Path | None = PrivateAttr(None)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is handed in: `config_loading` puts the sources in order."""
+        return (init_settings,)
+
+    @field_validator("projects")
+    @classmethod
+    def _projects_are_told_apart(cls, projects: tuple[Project, ...]) -> tuple[Project, ...]:
+        ids = [project.id for project in projects]
+        if not ids or len(ids) != len(set(ids)):
+            raise ValueError("there is at least one project, and each id only once")
+        return projects
+
+    @field_validator("slots")
+    @classmethod
+    def _slots_have_a_project(cls, slots: Slots, info: ValidationInfo) -> Slots:
+        ids = [project.id for project in info.data.get("projects", ())]
+        if slots.project is None and ids:
+            return slots.model_copy(update={"project": ids[0]})
+        if ids and slots.project not in ids:
+            raise ValueError(f"project {slots.project!r} is not in projects: {', '.join(ids)}")
+        return slots
+
+    @property
+    def config_file(self) -> Path | None:
+        """The file the values came from; None when there was none."""
+        return self._file
+
+    def policy_for(self, agent: str | None = None, **overrides: Any) -> Policy:
+        """The policy of a task: `[policy]`, then the agent's own, then the overrides that are not None."""
+        numbers = self.policy.model_dump()
+        if agent is not None and agent in self.agents:
+            numbers |= self.agents[agent].policy.model_dump(exclude_unset=True)
+        numbers |= {name: value for name, value in overrides.items() if value is not None}
+        return Policy(**PolicyNumbers(**numbers).model_dump())
+
+    def policies(self) -> Policies:
+        """The policy for each agent's tasks, and the one for all others."""
+        return Policies(self.policy_for(), {agent: self.policy_for(agent) for agent in self.agents})
+
+    def base_url(self, port: int | None = None) -> str:
+        """The address agents are told; `port` is the one really bound."""
+        return self.api.public_base_url or self.api.local_url(port)
+
+    @property
+    def token_file(self) -> Path:
+        """The operator's token, mode 0600."""
+        return self.state_dir / "operator.token"
+
+    @property
+    def attempts_dir(self) -> Path:
+        """One directory an attempt."""
+        return self.state_dir / "attempts"
+
+    @property
+    def workspaces_dir(self) -> Path:
+        """One working folder a task, kept between its attempts."""
+        return self.state_dir / "workspaces"
+
+    def shown(self) -> dict[str, Any]:
+        """All values ready for JSON, with every value of an agent's env and every secret in its argv masked."""
+        values = self.model_dump(mode="json") | {"config_file": self.config_file and str(self.config_file)}
+        for agent in values["agents"].values():
+            agent["env"] = dict.fromkeys(agent["env"], MASK)
+            agent["argv"] = _masked_words(agent["argv"])
+        return values
+
+
+def _masked_words(argv: list[str]) -> list[str]:
+    shown: list[str] = []
+    hide_next = False
+    for word in argv:
+        flag, sign, _ = word.partition("=")
+        secret = flag.startswith("-") and SECRET_NAME.search(flag) is not None
+        shown.append(MASK if hide_next else f"{flag}={MASK}" if secret and sign else word)
+        hide_next = secret and not sign
+    return shown

@@ -1,0 +1,119 @@
+"""Reading the configuration: which file, in which order of precedence, and one sentence for each problem.
+
+Order: flags, environment, one file, defaults. Never guesses: an unknown key is refused with its path.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
+
+from orchestrator.config import AgentConfig, Api, PolicyNumbers, Project, Settings, Slots, Tick
+from orchestrator.config_environment import CONFIG_VARIABLE, Tree, tree, variable_of
+from orchestrator.config_paths import anchored
+from orchestrator.exits import USAGE, Exit
+
+FILE_NAME = "orchestrator.toml"
+_TABLES: dict[str, type[BaseModel]] = {
+    "api": Api, "tick": Tick, "policy": PolicyNumbers, "projects": Project, "agents": AgentConfig, "slots": Slots,
+}  # fmt: skip
+
+
+class ConfigError(Exit):
+    """The configuration cannot be used; `problems` holds one sentence each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems), USAGE)
+        self.problems = problems
+
+
+def load(
+    config: Path | None = None,
+    *,
+    flags: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Settings:
+    """The settings in force. `config`: the file a person named; `flags`: values that win over everything."""
+    environ, here = os.environ if environ is None else environ, cwd or Path.cwd()
+    file = find(config, environ, here)
+    from_file = anchored(_read(file), file.parent) if file else {}
+    agents = tuple(from_file["agents"]) if isinstance(from_file.get("agents"), dict) else ()
+    base = {"board": (file.parent if file else here) / "board.db"}
+    try:
+        settings = _layered([anchored(dict(flags or {}), here), anchored(tree(environ, agents), here), from_file, base])
+    except ValidationError as error:
+        raise ConfigError([_sentence(each, file, environ, agents) for each in error.errors()]) from None
+    settings._file = file
+    return settings
+
+
+def find(config: Path | None, environ: Mapping[str, str], here: Path) -> Path | None:
+    """The one file that is read: the named one, that of this folder, that of this user, or none."""
+    named = config or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
+    if named is not None:
+        return here / named.expanduser()
+    home = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or Path.home(), ".config")
+    candidates = (here / FILE_NAME, Path(home, "orchestrator", "config.toml"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _read(file: Path) -> Tree:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from None
+    except ValueError as error:  # bad TOML, or bad UTF-8
+        raise ConfigError([f"{file}: is not valid TOML: {error}"]) from None
+
+
+def _layered(layers: list[Tree]) -> Settings:
+    class Layered(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return tuple(InitSettingsSource(settings_cls, layer) for layer in layers)
+
+    return Layered()
+
+
+def _sentence(error: ErrorDetails, file: Path | None, environ: Mapping[str, str], agents: tuple[str, ...]) -> str:
+    loc = tuple(str(part) for part in error["loc"])
+    variable = variable_of(environ, agents, loc)
+    where = f"environment ({variable})" if variable else str(file or "flags")
+    return f"{where}: {'.'.join(loc) or 'settings'}: {_reason(error, loc)}"
+
+
+def _reason(error: ErrorDetails, loc: tuple[str, ...]) -> str:
+    if error["type"] == "extra_forbidden":
+        known = _siblings(loc)
+        close = difflib.get_close_matches(loc[-1], known, n=1)
+        return f"unknown key; did you mean {close[0]}?" if close else f"unknown key; known are {', '.join(known)}"
+    if error["type"] == "string_pattern_mismatch" and loc[-1] == "public_base_url":
+        return "is an address like https://board.example.org"
+    if error["type"] == "string_pattern_mismatch":
+        return "is made of letters, digits, '.', '_' and '-', at most 64, and begins with a letter or digit"
+    message = error["msg"].removeprefix("Value error, ")
+    return message[:1].lower() + message[1:] if error["type"] != "value_error" else message
+
+
+def _siblings(loc: tuple[str, ...]) -> list[str]:
+    """The keys that would have been known where an unknown one stood."""
+    if len(loc) == 1:
+        return sorted(Settings.model_fields)
+    table = PolicyNumbers if loc[-2] == "policy" else _TABLES.get(loc[0])
+    return sorted(table.model_fields) if table else []

@@ -1,0 +1,54 @@
+"""Relative paths of the configuration, made absolute from where they were written.
+
+Those in the file are relative to its folder, those of the environment and of flags to the current one. Never
+looks at the disk, and leaves values of a wrong type for the types to refuse.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+Tree = dict[str, Any]
+
+
+def anchored(values: Tree, folder: Path) -> Tree:
+    """A copy of the values with every relative path begun at `folder`."""
+    values = copy.deepcopy(values)
+    for table, key in _places(values):
+        if isinstance(table[key], str | Path) and str(table[key]):
+            table[key] = folder / Path(table[key]).expanduser()
+    for agent in _tables(values.get("agents")):
+        agent["argv"] = _program(agent["argv"], folder)
+    return values
+
+
+def _places(values: Tree) -> Iterator[tuple[Any, Any]]:
+    """Every (container, key or index) that holds a path."""
+    yield from _held(values, "board", "state_dir")
+    yield from _held(values.get("api"), "tls_cert", "tls_key")
+    for agent in _tables(values.get("agents"), having="workspace"):
+        yield agent, "workspace"
+    slots = values.get("slots")
+    files = slots.get("files") if isinstance(slots, dict) else None
+    if isinstance(files, list):
+        yield from ((files, index) for index in range(len(files)))
+
+
+def _held(table: Any, *keys: str) -> Iterator[tuple[Tree, str]]:
+    if isinstance(table, dict):
+        yield from ((table, key) for key in keys if key in table)
+
+
+def _tables(agents: Any, having: str = "argv") -> Iterator[Tree]:
+    if isinstance(agents, dict):
+        yield from (agent for agent in agents.values() if isinstance(agent, dict) and having in agent)
+
+
+def _program(argv: Any, folder: Path) -> Any:
+    """`./bin/agent` is the one beside the file: an agent's working folder is another."""
+    if isinstance(argv, list) and argv and isinstance(argv[0], str) and "/" in argv[0] and not argv[0].startswith("{"):
+        return [str(folder / Path(argv[0]).expanduser()), *argv[1:]]
+    return argv

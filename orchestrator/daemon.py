@@ -1,0 +1,184 @@
+"""One running instance: board, tick, API and terminal put together, started in order and stopped in order.
+
+The composition itself is handed in (`Parts`), so that this module knows neither routes nor gates. Agents may
+report until the last of them has ended: the API stops after the orchestrator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from blackboard.board import Board
+from blackboard.lock import BoardLock
+from orchestrator import beginning, exits, listening
+from orchestrator.narration import Narrator
+
+if TYPE_CHECKING:
+    from orchestrator.config import Settings
+
+
+class Works(Protocol):
+    """What runs the attempts: `orchestrator.tick.Orchestrator`."""
+
+    async def start(self) -> None: ...
+
+    async def run(self) -> None: ...
+
+    async def once(self, *, dry_run: bool) -> None: ...
+
+    async def stop(self, on_exit: str) -> None: ...
+
+    def wake(self) -> None: ...
+
+    def stale_for(self) -> float | None: ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How the two halves are made: the orchestrator over a board, and the application over both."""
+
+    orchestrator: Callable[[Board, str, Callable[[Mapping[str, Any]], None]], Works]
+    application: Callable[[Board, Works, str], Any]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command line asked for."""
+
+    once: bool = False
+    dry_run: bool = False
+    on_exit: str = "stop"
+
+
+async def live(
+    settings: Settings, parts: Parts, wish: Wish, lock: BoardLock, listener: socket.socket, say: Narrator
+) -> None:
+    """Run one instance until it is told to end. The caller holds the lock and the bound socket."""
+    port = listener.getsockname()[1]
+    url = settings.base_url(port)
+    with signals() as told:
+        board = await Board.open(settings.board)
+        try:
+            await beginning.settle(board, settings)
+            works = parts.orchestrator(board, url, say.event)
+            await works.start()
+            server = listening.server(parts.application(board, works, url), settings.api)
+            serving = asyncio.create_task(server.serve([listener]))
+            try:
+                lock.tell(url=settings.api.local_url(port))
+                say.say(*ready(settings, port, wish))
+                await _until(told, works.once(dry_run=wish.dry_run) if wish.once else works.run(), serving)
+                if told.is_set():
+                    say.say({"stopping": True}, _farewell(wish))
+            finally:
+                await _ended(works, wish, server, serving)
+        finally:
+            await board.close()
+
+
+async def _ended(works: Works, wish: Wish, server: listening.Server, serving: asyncio.Task[None]) -> None:
+    """Agents first: until the last of them has ended it may report."""
+    try:
+        await works.stop(wish.on_exit)
+    finally:
+        server.stop()
+        await serving
+
+
+async def _until(told: asyncio.Event, work: Awaitable[None], serving: asyncio.Task[None]) -> None:
+    """Work until it is finished, a signal comes or the server ends; raises what the work raised."""
+    working = asyncio.ensure_future(work)
+    waiting = asyncio.ensure_future(told.wait())
+    try:
+        await asyncio.wait({working, waiting, serving}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        for task in (working, waiting):
+            task.cancel()
+        await asyncio.gather(working, waiting, return_exceptions=True)
+
+
+@contextmanager
+def signals() -> Iterator[asyncio.Event]:
+    """An event that the first INT, TERM or HUP sets; the second ends the process on the spot."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def heard(name: str) -> None:
+        if told.is_set():
+            os.write(
+                2, f"\norchestrator: second {name}: ended at once; the next start takes over what still runs\n".encode()
+            )
+            os._exit(exits.FAILED)
+        told.set()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, heard, number.name)
+    try:
+        yield told
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def not_ready(settings: Settings, works: Works) -> list[str]:
+    """Why this instance does not do its work; nothing when it does."""
+    stale = works.stale_for()
+    if stale is None:
+        return ["the first tick is not done yet"]
+    return [f"no tick for {stale:.0f} seconds"] if stale > 3 * settings.tick.longest_pause_seconds + 5 else []
+
+
+def ready(settings: Settings, port: int, wish: Wish) -> tuple[dict[str, object], str]:
+    """What is said when everything listens: where things are, and what to type next."""
+    value: dict[str, object] = {
+        "ready": True,
+        "pid": os.getpid(),
+        "url": settings.base_url(port),
+        "board": str(settings.board),
+        "token_file": str(settings.token_file),
+        "logs": str(settings.attempts_dir),
+    }
+    lines = [
+        f"board   {settings.board}",
+        f"api     {settings.base_url(port)}   (operator's token: {settings.token_file})",
+        f"logs    {settings.attempts_dir}/ATTEMPT/stdout.log   (orchestrator logs TASK --follow)",
+        f"agents  {_agents(settings)}",
+        *([] if wish.once else _next_words(settings)),
+        "",
+    ]
+    return value, "\n".join(lines)
+
+
+def _agents(settings: Settings) -> str:
+    names: Sequence[str] = [name for name, agent in settings.agents.items() if agent.enabled]
+    return (
+        f"{', '.join(names)} (at most {settings.tick.max_live} at once)"
+        if names
+        else "none yet: add [agents.NAME] to the configuration"
+    )
+
+
+def _next_words(settings: Settings) -> list[str]:
+    here = settings.config_file is None or settings.config_file.parent == settings.config_file.cwd()
+    command = "orchestrator" if here else f"orchestrator --config {settings.config_file}"
+    agent = next((name for name, each in settings.agents.items() if each.enabled), "NAME")
+    return [
+        f'next    in another terminal: {command} status | tasks | show TASK | why TASK | post "TITLE" --agent {agent}',
+        "        Ctrl-C stops it",
+    ]
+
+
+def _farewell(wish: Wish) -> str:
+    if wish.on_exit == "leave":
+        return "stopping: agents that run are left running, the next start takes them over"
+    return "stopping: agents that run are stopped, their tasks go back (not charged); Ctrl-C once more ends at once"

@@ -1,0 +1,206 @@
+"""What `check` looks at before anything starts: one function a subject, each giving findings in plain sentences.
+
+Changes nothing and starts nothing. `run` asks only what it must refuse: `refusals`.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sqlite3
+import ssl
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from blackboard.board import ReadOnly
+from blackboard.errors import BlackboardError
+from blackboard.lock import holder
+from orchestrator import exits, operator_token
+from orchestrator.config import AgentConfig, Settings
+from orchestrator.filesystem import NETWORK, kind_of
+
+Level = Literal["ok", "warn", "fail"]
+
+
+class Finding(NamedTuple):
+    """What was looked at and what is to be said. `code`: the exit code when it fails."""
+
+    level: Level
+    what: str
+    sentence: str
+    code: int = exits.FAILED
+
+
+Findings = Iterator[Finding]
+
+
+def all_findings(settings: Settings) -> Findings:
+    """Everything, in the order a person would mend it."""
+    for look in LOOKS:
+        yield from look(settings)
+
+
+def refusals(settings: Settings) -> list[Finding]:
+    """What `run` must not begin with."""
+    found = [*_platform(settings), *_board_place(settings)]
+    return [finding for finding in found if finding.level == "fail"]
+
+
+def _platform(_settings: Settings) -> Findings:
+    if sys.platform != "linux":
+        yield Finding(
+            "fail",
+            "platform",
+            f"`run` needs Linux, this is {platform.system()}: reading, `check` and `sql` work",
+            exits.MISSING,
+        )
+    yield Finding("ok", "python", platform.python_version())
+
+
+RESET_BUG = ((3, 7, 0), (3, 51, 2))  # the WAL-reset bug, in every release between but the backports
+BACKPORTS = ((3, 50, 7), (3, 44, 6))
+
+
+def has_reset_bug(version: tuple[int, int, int]) -> bool:
+    """Whether an SQLite release has the WAL-reset bug (3.7.0 to 3.51.2, mended in 3.50.7+ and 3.44.6+ too)."""
+    mended = any(version[:2] == backport[:2] and version >= backport for backport in BACKPORTS)
+    return RESET_BUG[0] <= version <= RESET_BUG[1] and not mended
+
+
+def _sqlite(_settings: Settings) -> Findings:
+    major, minor, patch = (int(part) for part in sqlite3.sqlite_version.split("."))
+    if (major, minor, patch) < (3, 37, 0):
+        yield Finding("fail", "sqlite", f"{sqlite3.sqlite_version} is too old: 3.37 has STRICT tables", exits.MISSING)
+    elif has_reset_bug((major, minor, patch)):
+        yield Finding(
+            "warn",
+            "sqlite",
+            f"{sqlite3.sqlite_version} has the WAL-reset bug (3.7.0 to 3.51.2, mended in 3.51.3, 3.50.7 and 3.44.6): very "
+            "rarely two writers at one moment can damage a file; write with one process at a time, keep backups",
+        )
+    else:
+        yield Finding("ok", "sqlite", sqlite3.sqlite_version)
+
+
+def _config(settings: Settings) -> Findings:
+    file = settings.config_file
+    if file is None:
+        yield Finding("warn", "config", "no file found, only defaults: `orchestrator init` writes one")
+        return
+    yield Finding("ok", "config", str(file))
+    if any(agent.env for agent in settings.agents.values()) and _is_open(file):
+        yield Finding("warn", "config", f"others can read {file}, and it holds values for agents: chmod 600 {file}")
+
+
+def _prompts(_settings: Settings) -> Findings:
+    from prompts.checking import check
+
+    problems = check()
+    yield from (Finding("fail", "prompts", problem) for problem in problems)
+    if not problems:
+        yield Finding("ok", "prompts", "every template renders")
+
+
+def _agents(settings: Settings) -> Findings:
+    enabled = {name: agent for name, agent in settings.agents.items() if agent.enabled}
+    if not enabled:
+        yield Finding("warn", "agents", "none is enabled, so nothing will be claimed: add [agents.NAME] with argv")
+    for name, agent in enabled.items():
+        yield from _agent(name, agent)
+
+
+def _agent(name: str, agent: AgentConfig) -> Findings:
+    program = agent.argv[0]
+    found = program if "{" in program else shutil.which(program, path=agent.env.get("PATH"))
+    if found is None:
+        where = "is not an executable file" if "/" in program else "is not in PATH"
+        yield Finding("fail", f"agent {name}", f"its program {program} {where}", exits.MISSING)
+    else:
+        yield Finding("ok", f"agent {name}", found)
+    for variable in agent.pass_env:
+        if variable not in os.environ:
+            yield Finding("warn", f"agent {name}", f"pass_env names {variable}, which is not set here")
+    if agent.workspace is not None and not agent.workspace.is_dir():
+        yield Finding("fail", f"agent {name}", f"its workspace {agent.workspace} is not a folder", exits.USAGE)
+
+
+def _board_place(settings: Settings) -> Findings:
+    for what, path in (("board", settings.board), ("state", settings.state_dir)):
+        kind = kind_of(path)
+        if kind in NETWORK:
+            yield Finding(
+                "fail",
+                what,
+                f"{path} is on a network file system ({kind}), where SQLite's locks do not hold: use a local disk",
+                exits.USAGE,
+            )
+        folder = next(each for each in (path if what == "state" else path.parent, *path.parents) if each.exists())
+        if not os.access(folder, os.W_OK | os.X_OK):
+            yield Finding("fail", what, f"{folder} cannot be written by this user", exits.FAILED)
+
+
+def _board(settings: Settings) -> Findings:
+    yield from _board_place(settings)
+    board = settings.board
+    if not board.exists():
+        yield Finding("warn", "board", f"there is none at {board} yet: `orchestrator init` or `run` makes it")
+        return
+    try:
+        with ReadOnly(board):
+            yield Finding("ok", "board", str(board))
+    except BlackboardError as error:
+        yield Finding("fail", "board", error.sentence)
+    if _is_open(board):
+        yield Finding("warn", "board", f"others can read {board}: chmod 600 {board}")
+
+
+def _token(settings: Settings) -> Findings:
+    file = settings.token_file
+    try:
+        operator_token.read(file)
+    except exits.Exit as error:
+        yield Finding("warn", "token", error.sentence)
+        return
+    if operator_token.is_private(file):
+        yield Finding("ok", "token", str(file))
+    else:
+        yield Finding("fail", "token", f"others can read the operator token: chmod 600 {file}")
+
+
+def _api(settings: Settings) -> Findings:
+    api = settings.api
+    if api.tls_cert and api.tls_key:
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(api.tls_cert, api.tls_key)
+        except (OSError, ssl.SSLError) as error:
+            yield Finding("fail", "api", f"tls_cert and tls_key cannot be used: {error}", exits.USAGE)
+    elif not api.is_loopback:
+        yield Finding("warn", "api", f"{api.host} is reachable from other machines without TLS (allow_insecure_bind)")
+    found = holder(settings.board)
+    if found:
+        yield Finding(
+            "ok",
+            "api",
+            f"process {found.get('pid')} holds the board" + (f", {found['url']}" if found.get("url") else ""),
+        )
+        return
+    try:
+        from orchestrator.listening import bound
+
+        bound(api).close()
+        yield Finding("ok", "api", f"{api.local_url()} is free")
+    except exits.Exit as error:
+        yield Finding("fail", "api", error.sentence, error.code)
+
+
+def _is_open(path: Path) -> bool:
+    return stat.S_IMODE(path.stat().st_mode) & 0o077 != 0
+
+
+LOOKS: tuple[Callable[[Settings], Findings], ...] = (
+    _platform, _sqlite, _config, _prompts, _agents, _board, _token, _api,
+)  # fmt: skip

@@ -1,0 +1,273 @@
+"""The processes of one attempt: its launcher's start, who belongs to it, how it ended, and the stop of them all.
+
+It must never know the board, never signal a stranger, and never call an attempt gone without proof.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from orchestrator.identity import Identity, Row, alive, boot_id, exited, identity, row, signal_safely
+
+__all__ = [
+    "Identity",
+    "Status",
+    "alive",
+    "boot_id",
+    "collect",
+    "exited",
+    "identity",
+    "launch",
+    "members",
+    "read_status",
+    "signal_safely",
+    "stop",
+    "void",
+]
+
+MARKER = "BLACKBOARD_ATTEMPT"  # the environment variable that every process of an attempt inherits
+STATUS_BYTES = 512
+LAUNCHER = Path(__file__).resolve().with_name("launcher.py")
+POLL = 0.03  # seconds between two scans; also the least distance of the two empty ones that prove "gone"
+CALM_POLL = 0.25  # the longest pause between two scans while a grace runs
+LAUNCHER_SECONDS = 2.0  # for the launcher to write the answer and leave, once it has no descendant
+GIVE_UP_SECONDS = 10.0  # after the first KILL
+BURST = 0.1  # seconds of scans without a pause while something forks faster than it is killed
+NEVER = float("inf")
+
+Phase = Literal["starting", "running", "exit", "signal", "spawn_failed", "void", "unknown"]
+
+
+OnSignal = Callable[[int, set[Identity]], None]
+Scan = tuple[set[Identity], set[Identity]]
+
+
+def members(marker: str, launcher: Identity | None, agent: Identity | None = None) -> set[Identity]:
+    """Every living process of one attempt: the launcher's (and the agent's) tree, the launcher's session, and who
+    has `BLACKBOARD_ATTEMPT=<marker>` in its environment, with the descendants of all of them.
+
+    Blocking: some milliseconds. Set-id descendants that left the tree and the session cannot be seen.
+    """
+    sure, doubtful = _scan(marker, launcher, agent)
+    return sure | doubtful
+
+
+def _table() -> dict[int, Row]:
+    # The newest first: what forks and exits all the time would be gone before a slow walk reaches it.
+    pids = sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True)
+    return {pid: now for pid in pids if pid != os.getpid() and (now := row(pid)) is not None}
+
+
+def _carries(pid: int, needle: bytes) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            return needle in b"\0" + file.readall()
+    except OSError:  # gone meanwhile, or of another user
+        return False
+
+
+def _with_descendants(roots: set[int], table: dict[int, Row]) -> set[int]:
+    ours, fresh = set(roots), set(roots)
+    while fresh := {pid for pid, row in table.items() if row.parent in fresh} - ours:
+        ours |= fresh
+    return ours
+
+
+def _scan(marker: str, launcher: Identity | None, agent: Identity | None) -> Scan:
+    """(sure, doubtful): who belongs to the attempt, and who may, but could be a stranger and is never signalled.
+
+    The kernel gives no pid away while a session has its number. So one session is all ours or all strangers': its
+    leader decides, and if that is gone, a member which is ours for another reason. Without one it stays doubtful.
+    """
+    table = _table()
+    needle = b"\0" + f"{MARKER}={marker}".encode() + b"\0"
+    known = {one.pid for one in (launcher, agent) if one and one.pid in table and table[one.pid].start == one.start}
+    sure = _with_descendants(known, table)
+    marked = {pid for pid, row in table.items() if pid not in sure and not row.dead and _carries(pid, needle)}
+    sure = _with_descendants(sure | marked, table)
+    session: set[int] = set()
+    if launcher is not None and (launcher.pid not in table or launcher.pid in known):
+        session = {pid for pid, row in table.items() if row.session == launcher.pid and row.start >= launcher.start}
+        if True:
+            sure = _with_descendants(sure | session, table)
+    return _living(sure, table), _living(session - sure, table)
+
+
+def _living(pids: Iterable[int], table: dict[int, Row]) -> set[Identity]:
+    return {Identity(pid, table[pid].start) for pid in pids if not table[pid].dead}
+
+
+async def stop(
+    marker: str,
+    launcher: Identity | None,
+    agent: Identity | None,
+    *,
+    graceful: int = signal.SIGTERM,
+    grace: float,
+    on_signal: OnSignal = lambda number, met: None,
+    give_up: float = GIVE_UP_SECONDS,
+) -> bool:
+    """End every process of an attempt. True: proved gone. False: somebody is left `give_up` seconds after KILL.
+
+    All but the launcher get `graceful`, have `grace` seconds, then get KILL until two scans in a row find nobody.
+    The launcher leaves by itself when its last descendant has ended, and writes the answer before; only if it stays
+    it gets KILL too. `on_signal(number, whom)` is called with the graceful signal and with every round of KILL.
+    """
+    now = asyncio.get_running_loop().time
+    scan = functools.partial(_scan, marker, launcher, agent)
+    told = (await asyncio.to_thread(scan))[0] - {launcher}
+    await asyncio.to_thread(_send, graceful, told)
+    on_signal(graceful, told)
+    kill_at = now() + grace
+    alone_since, empty, pause = now(), 0, POLL
+    while empty < 2:
+        if now() > kill_at + give_up:
+            return False
+        await asyncio.sleep(pause)
+        sure, doubtful = await asyncio.to_thread(scan)
+        others = (sure | doubtful) - {launcher}
+        empty = 0 if sure | doubtful else empty + 1
+        pause = min(pause * 1.5, CALM_POLL) if others and now() < kill_at else POLL
+        alone_since = now() if others else alone_since
+        if not empty and now() >= (kill_at if others else alone_since + LAUNCHER_SECONDS):
+            met = await asyncio.to_thread(_kill, scan, launcher if others else None)
+            on_signal(signal.SIGKILL, met)
+    return True
+
+
+def _kill(scan: Callable[[], Scan], spared: Identity | None) -> set[Identity]:
+    """Kill all but the spared launcher; for BURST seconds without a pause while one that forks and exits gets away."""
+    until, met, missed = time.monotonic() + BURST, set[Identity](), False
+    while True:
+        if fresh := scan()[0] - met - {spared}:
+            _send(signal.SIGSTOP, fresh)  # so that no parent forks while its children are killed
+            missed = not _send(signal.SIGKILL, fresh)
+        met |= fresh
+        if not missed or time.monotonic() > until:
+            return met
+        if spared is not None:
+            _kill_children(spared)
+
+
+def _kill_children(launcher: Identity) -> None:
+    """Kill who has become the launcher's child, much faster than a scan sees them: the way of what always forks."""
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children")
+    with contextlib.suppress(OSError):  # the launcher is gone, or this kernel has no such file
+        for _ in range(50):
+            for pid in map(int, children.read_text().split()):
+                if (child := row(pid)) and child.parent == launcher.pid and alive(launcher):
+                    signal_safely(Identity(pid, child.start), signal.SIGKILL)
+
+
+def _send(number: int, whom: set[Identity]) -> bool:
+    """Signal the newest first; False when one was gone already."""
+    order = sorted(whom, key=lambda one: (one.start, one.pid), reverse=True)
+    return all([signal_safely(one, number) or alive(one) for one in order])
+
+
+@dataclass(frozen=True)
+class Status:
+    """What `status` says. `unknown`: the file is empty or torn; no agent runs before `starting` is on the disk.
+
+    `code` is set for `exit`, `signal` for `signal`, `message` for `spawn_failed`.
+    """
+
+    phase: Phase
+    launcher: Identity | None = None
+    agent: Identity | None = None
+    code: int | None = None
+    signal: int | None = None
+    message: str | None = None
+
+
+def read_status(directory: Path) -> Status | None:
+    """The attempt's status; None when nobody has created it. Blocking, one small file."""
+    try:
+        former, data = b"", (directory / "status").read_bytes()
+        while data != former:  # a write may be half way
+            former, data = data, (directory / "status").read_bytes()
+    except FileNotFoundError:
+        return None
+    text = data.decode("utf-8", "replace")
+    try:
+        return _status(text) if len(data) == STATUS_BYTES else Status("unknown")
+    except ValueError:
+        return Status("unknown")
+
+
+def _status(text: str) -> Status:
+    match text.split():
+        case ["void"]:
+            return Status("void")
+        case ["starting", *launcher]:
+            return Status("starting", _one(launcher))
+        case ["running", a, b, *agent]:
+            return Status("running", _one([a, b]), _one(agent))
+        case ["exit", code, a, b, *agent]:
+            return Status("exit", _one([a, b]), _one(agent), code=int(code))
+        case ["signal", number, a, b, *agent]:
+            return Status("signal", _one([a, b]), _one(agent), signal=int(number))
+        case ["spawn_failed", a, b, *_]:
+            return Status("spawn_failed", _one([a, b]), message=text.rstrip().split(" ", 3)[3])
+    return Status("unknown")
+
+
+def _one(words: list[str]) -> Identity:
+    pid, start = map(int, words)
+    return Identity(pid, start)
+
+
+def void(directory: Path) -> bool:
+    """Create `status` before the launcher does. True: the agent was never started, and never will be."""
+    try:
+        file = os.open(directory / "status", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return False
+    try:
+        os.write(file, b"void".ljust(STATUS_BYTES - 1) + b"\n")
+        os.fsync(file)
+    except OSError:
+        pass  # a full disk: that the file exists decides, what it says only explains
+    finally:
+        os.close(file)
+    return True
+
+
+def launch(directory: Path, python: str = sys.executable, *, marker: str = "") -> subprocess.Popen[bytes]:
+    """Start the launcher of the attempt that `directory` (with its launch.json) describes. Blocking: a thread's work.
+
+    With `marker`, scans find the launcher itself before it has written a status. What it has to complain about is in
+    `launcher.log`. Somebody must `collect` it, or its zombie stays. OSError when no process can be started.
+    """
+    environment = {"LC_ALL": "C.UTF-8"} | ({MARKER: marker} if marker else {})
+    log = os.open(directory / "launcher.log", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+    try:
+        return subprocess.Popen(  # noqa: S603 - a list of ours, no shell
+            [python, "-I", "-S", str(LAUNCHER), str(directory.absolute())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            cwd="/",
+            env=environment,
+            start_new_session=True,
+        )
+    finally:
+        os.close(log)
+
+
+async def collect(launcher: subprocess.Popen[bytes]) -> int:
+    """Wait for a launcher that this process has started, and reap it (after a restart init does that)."""
+    if (running := identity(launcher.pid)) is not None:
+        await exited(running)
+    return launcher.wait()

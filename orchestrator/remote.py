@@ -1,0 +1,71 @@
+"""Speaking to a running daemon over HTTP, with the operator's token. The only module that imports httpx.
+
+Turns every answer into what the direct road would have given: a dict, or an error with its sentence and exit code.
+Never goes through a proxy and never follows a redirect: the token is for the daemon on this machine.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from orchestrator import exits
+
+TIMEOUT = httpx.Timeout(30.0, connect=3.0)
+_CODES = {
+    401: exits.FAILED,
+    403: exits.FAILED,
+    404: exits.NOT_FOUND,
+    409: exits.REFUSED,
+    422: exits.REFUSED,
+    503: exits.TRY_AGAIN,
+}
+
+
+class NotListening(Exception):
+    """Nobody took the connection: nothing was sent."""
+
+
+def post(url: str, path: str, body: dict[str, Any], *, token: str, certificate: Path | None = None) -> dict[str, Any]:
+    """POST a JSON body; the answer's JSON. Exit with the server's sentence, NotListening when nothing was sent."""
+    try:
+        with httpx.Client(verify=_trust(certificate), trust_env=False, timeout=TIMEOUT) as client:
+            answer = client.post(url + path, json=body, headers={"Authorization": f"Bearer {token}"})
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise NotListening(str(error)) from error
+    except httpx.TransportError as error:
+        raise exits.Exit(
+            f"the daemon at {url} took the request but gave no answer ({type(error).__name__}): "
+            "look at the task before saying it again",
+            exits.UNREACHABLE,
+        ) from error
+    return _understood(answer, url)
+
+
+def _trust(certificate: Path | None) -> ssl.SSLContext | bool:
+    """With TLS of our own the daemon on this machine shows exactly our certificate, whatever name it was made for."""
+    if certificate is None:
+        return True
+    context = ssl.create_default_context(cafile=str(certificate))
+    context.check_hostname = False
+    return context
+
+
+def _understood(answer: httpx.Response, url: str) -> dict[str, Any]:
+    try:
+        content = answer.json()
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise exits.Exit(
+            f"{url} answered {answer.status_code} but not as a board does: does something else listen there?"
+        )
+    if answer.is_success:
+        return content
+    sentence = content.get("detail") or content.get("title") or f"the daemon answered {answer.status_code}"
+    if answer.status_code in (401, 403):
+        sentence = f"{sentence} (the token file: `orchestrator check` says where; without one stop the daemon and `orchestrator init`)"
+    raise exits.Exit(str(sentence), _CODES.get(answer.status_code, exits.FAILED))

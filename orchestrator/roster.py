@@ -1,0 +1,42 @@
+"""Taking projects and agents over from the configuration onto the board.
+
+The configuration wins where it says something; pausing is the operator's own and stays. Deletes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from blackboard import agents
+from blackboard.board import Tx
+
+if TYPE_CHECKING:
+    from orchestrator.config import Settings
+
+
+def enrol(tx: Tx, settings: Settings) -> None:
+    """Have every project and agent of the configuration on the board, and agents it no longer names disabled."""
+    for project in settings.projects:
+        agents.put_project(tx, project.id, project.title)
+    for name in settings.agents:
+        _put(tx, settings, name)
+    agents.disable_others(tx, settings.agents)
+
+
+PROJECTS = "SELECT id FROM projects"
+AGENTS = "SELECT id FROM agents"
+
+
+def introduce(tx: Tx, settings: Settings) -> None:
+    """Add what the board does not know yet, and change nothing: a command may be on somebody else's board."""
+    projects = {row["id"] for row in tx.all(PROJECTS)}
+    for project in settings.projects:
+        if project.id not in projects:
+            agents.put_project(tx, project.id, project.title)
+    for name in settings.agents.keys() - {row["id"] for row in tx.all(AGENTS)}:
+        _put(tx, settings, name)
+
+
+def _put(tx: Tx, settings: Settings, name: str) -> None:
+    agent = settings.agents[name]
+    agents.put_agent(tx, name, runner=agent.runner, enabled=agent.enabled, max_live=agent.max_live, roles=agent.roles)

@@ -1,0 +1,186 @@
+"""From a claim to a running program: the prompt, the attempt's directory, the launcher.
+
+The claim is committed before anything here runs, so a crash at any line leaves an attempt that the next start
+finds and judges. The token is written to one 0600 file and is nowhere else.
+
+Read next: api/callbacks.py (the agent reports).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from blackboard import attempts, questions
+from blackboard.board import Board, Tx
+from blackboard.tokens import redact
+from orchestrator import processes, runners
+from orchestrator.config import AgentConfig, Settings
+from orchestrator.processes import Identity
+from orchestrator.runners import Place
+from prompts import kit
+from prompts.render import PromptError, render
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+THREADS = 4  # how many starts are under way at once
+TAIL_BYTES = 4000  # of the former attempt's output, for the next prompt
+
+
+class SpawnError(Exception):
+    """The attempt could not be started. `outcome` is spawn_failed or prompt_failed; str() is the sentence."""
+
+    def __init__(self, outcome: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.outcome = outcome
+
+
+class Spawner:
+    """Starts attempts of one board."""
+
+    def __init__(self, board: Board, settings: Settings, base_url: str) -> None:
+        self._board = board
+        self._settings = settings
+        self._base_url = base_url
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="spawn")
+
+    def close(self) -> None:
+        """No further starts."""
+        self._pool.shutdown(wait=True)
+
+    def directory(self, attempt_id: int) -> Path:
+        """An attempt's directory; whether it exists is another matter."""
+        return self._settings.attempts_dir / str(attempt_id)
+
+    def marker(self, attempt_id: int) -> str:
+        """What every process of an attempt has in its environment."""
+        return f"{self._board.board_id}:{attempt_id}"
+
+    async def start(self, attempt_id: int, token: str) -> subprocess.Popen[bytes]:
+        """Start a claimed attempt and record its launcher; SpawnError when it cannot be started."""
+        prompt, brief, place, agent = await self._prepared(attempt_id, token)
+        launcher = await self._in_pool(self._launch, attempt_id, token, prompt, brief, place, agent)
+        identity = processes.identity(launcher.pid) or Identity(launcher.pid, 0)
+        await self._board.write(
+            attempts.spawned, attempt_id, pid=identity.pid, start=identity.start, boot_id=self._board.clock.boot_id()
+        )
+        return launcher
+
+    async def rehearse(self, attempt_id: int, token: str) -> None:
+        """A dry run: everything up to the prompt's file, and nothing is started."""
+        prompt, _, place, _ = await self._prepared(attempt_id, token)
+        await self._in_pool(_make_directory, place.directory)
+        await self._in_pool(_write, place.prompt, prompt)
+
+    async def _prepared(self, attempt_id: int, token: str) -> tuple[str, dict[str, Any], Place, AgentConfig]:
+        brief = await self._board.write(_prepare, attempt_id, self._settings)
+        agent = self._settings.agents.get(brief["agent"])
+        if agent is None or not agent.argv:
+            raise SpawnError(
+                "spawn_failed", f"agent {brief['agent']} has no program: give it argv in the configuration"
+            )
+        place = Place(self.directory(attempt_id), Path(brief["workspace"]))
+        tail = await self._in_pool(self._tail, brief)
+        try:
+            prompt = render(
+                brief, base_url=self._base_url, curl_conf=str(place.curl_conf), bb=str(place.bb),
+                workspace=str(place.workspace), tail=tail,
+            )  # fmt: skip
+        except PromptError as error:
+            raise SpawnError("prompt_failed", str(error)) from error
+        return prompt, brief, place, agent
+
+    def _launch(
+        self, attempt_id: int, token: str, prompt: str, brief: dict[str, Any], place: Place, agent: AgentConfig
+    ) -> subprocess.Popen[bytes]:
+        """Write the attempt's files and start its launcher. Blocking."""
+        marker = self.marker(attempt_id)
+        words = runners.argv(agent, brief["agent"], brief, place, self._base_url)
+        words[0] = _program(words[0])
+        env = runners.environment(agent, os.environ, marker)
+        plan = runners.launch_plan(agent, words, env, place, self._board.clock.boot_id())
+        try:
+            place.workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_directory(place.directory)
+            _write(place.prompt, prompt)
+            _write(place.curl_conf, kit.curl_config(token))
+            _write(
+                place.bb,
+                kit.bb_script(self._base_url, brief["project"], brief["task"]["id"], str(place.curl_conf)),
+                0o700,
+            )
+            _write(place.launch, json.dumps(plan))
+            return processes.launch(place.directory, marker=marker)
+        except OSError as error:
+            raise SpawnError(
+                "spawn_failed", f"the attempt's files or its launcher could not be made: {error}"
+            ) from error
+
+    def _tail(self, brief: dict[str, Any]) -> str | None:
+        """The end of what the former attempt printed, without tokens."""
+        if not brief["history"]:
+            return None
+        former = self.directory(brief["history"][-1]["attempt_id"])
+        return last_words(former) or None
+
+    async def _in_pool(self, fn: Callable[P, T], *args: P.args, **_none: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, fn, *args)
+
+
+def _prepare(tx: Tx, attempt_id: int, settings: Settings) -> dict[str, Any]:
+    """Record where the attempt works, and gather what its prompt says: one transaction."""
+    brief = questions.brief(tx, attempt_id)
+    agent = settings.agents.get(brief["agent"])
+    own = settings.workspaces_dir / brief["project"] / str(brief["task"]["id"])
+    workspace = agent.workspace if agent and agent.workspace else own
+    attempts.prepared(tx, attempt_id, workspace=str(workspace))
+    return brief | {"workspace": str(workspace)}
+
+
+def _program(word: str) -> str:
+    """The absolute path of a program, found in our PATH: the agent's own PATH may be another."""
+    if "/" in word:
+        return word
+    found = shutil.which(word)
+    if found is None:
+        raise SpawnError("spawn_failed", f"the program {word!r} is not in PATH: install it, or give its path in argv")
+    return found
+
+
+def _make_directory(directory: Path) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _write(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write a file of the attempt, for this user only from its first byte."""
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, mode)
+    with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+
+
+def last_words(directory: Path, most: int = TAIL_BYTES) -> str:
+    """The end of an attempt's stderr and stdout, tokens masked."""
+    parts = []
+    for name in ("stdout.log", "stderr.log"):
+        text = _end(directory / name, most // 2)
+        if text.strip():
+            parts.append(f"{name}:\n{text.strip()}")
+    return redact("\n".join(parts))
+
+
+def _end(path: Path, most: int) -> str:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - most))
+            return file.read(most).decode("utf-8", "replace")
+    except OSError:
+        return ""

@@ -1,0 +1,38 @@
+"""The folders of attempts and workspaces belong to one board: another board's are moved aside.
+
+Attempt numbers begin anew with a new board; without this a fresh attempt 1 would find the status file of an
+old one and be judged by it. Never deletes.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from orchestrator.config import Settings
+
+NAME = "board-id"
+
+
+def keep_to_one_board(settings: Settings, board_id: str) -> list[Path]:
+    """Have both folders, belonging to this board; what was moved aside."""
+    return [moved for folder in (settings.attempts_dir, settings.workspaces_dir) if (moved := _keep(folder, board_id))]
+
+
+def _keep(folder: Path, board_id: str) -> Path | None:
+    moved = None
+    owner = _owner(folder)
+    if owner is not None and owner != board_id:
+        moved = folder.with_name(f"{folder.name}-of-{owner}")
+        os.rename(folder, moved)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if owner != board_id:
+        (folder / NAME).write_text(board_id + "\n", encoding="utf-8")
+    return moved
+
+
+def _owner(folder: Path) -> str | None:
+    try:
+        return (folder / NAME).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None

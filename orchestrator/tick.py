@@ -1,0 +1,234 @@
+"""What happens next: reconcile, take in slots, claim, spawn; then sleep until something can change.
+
+Each step is isolated: one that fails is told and the others go on. Nothing is polled that can be waited for;
+what cannot (another process's commit, a changed slot file) is looked at with the pauses of the configuration.
+
+Read next: orchestrator/spawner.py (the prompt, the program).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from blackboard import attempts, claims, families, journal, questions, verbs
+from blackboard.board import Board, Tx
+from blackboard.clock import seconds_between
+from blackboard.errors import BlackboardError, Refused, Unavailable
+from blackboard.tokens import digest, mint
+from orchestrator.config import Settings
+from orchestrator.monitor import Monitor
+from orchestrator.sources import SlotFiles
+from orchestrator.spawner import Spawner, SpawnError
+from orchestrator.state_folder import keep_to_one_board
+
+log = logging.getLogger(__name__)
+
+CLAIMS_AT_ONCE = 16
+Announce = Callable[[Mapping[str, Any]], None]
+
+
+class Orchestrator:
+    """The loop over one board. `announce` is called with every event, after its commit, in order."""
+
+    def __init__(self, board: Board, settings: Settings, *, base_url: str, announce: Announce | None = None) -> None:
+        self._board = board
+        self._settings = settings
+        self._base_url = base_url
+        self._announce = announce
+        self._told = 0
+        self._telling = asyncio.Lock()
+        self._woken = asyncio.Event()
+        self._spawner = Spawner(board, settings, base_url)
+        self._monitor = Monitor(board, settings, self._spawner, self.wake)
+        self._sources = SlotFiles(
+            board, settings.slots.files, project=settings.slots.project or settings.projects[0].id,
+            time_zone=settings.slots.time_zone, policies=settings.policies(),
+        )  # fmt: skip
+        self._last_tick: float | None = None
+        self._faults: dict[str, str] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def wake(self) -> None:
+        """Something changed: look at once."""
+        self._woken.set()
+
+    def stale_for(self) -> float | None:
+        """Seconds since the last whole tick; None before the first."""
+        return None if self._last_tick is None else self._board.clock.boot() - self._last_tick
+
+    async def start(self) -> None:
+        """Take the board over: fix the address, carry on what was left undone, adopt what lives."""
+        await asyncio.to_thread(keep_to_one_board, self._settings, self._board.board_id)
+        await self._board.write(_fix_base_url, self._base_url)
+        self._told = int((await self._board.read(questions.overview))["last_event"] or 0)
+        await self._board.write(families.sweep)
+        await self._board.foreign_commits()
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        self._tasks = [
+            asyncio.create_task(
+                self._every(self._settings.tick.foreign_poll_seconds, self._look_around), name="look around"
+            ),
+            asyncio.create_task(self._every(self._settings.tick.source_poll_seconds, self._take_in), name="slot files"),
+        ]
+        try:
+            while True:
+                self._woken.clear()
+                await self._sleep(more=await self.tick())
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    async def once(self, *, dry_run: bool = False) -> None:
+        """One pass; then wait until everything it started is gone. A dry run starts nothing."""
+        if dry_run:
+            await self._step("slots", self._take_in)
+            await self._step("dry run", self._rehearse)
+        else:
+            await self.tick()
+            await self._monitor.quiet()
+        await self._tell()
+
+    async def stop(self, on_exit: str = "stop") -> None:
+        """End what lives (`stop`) or leave it for the next start (`leave`)."""
+        await (self._monitor.stop() if on_exit == "stop" else self._monitor.leave())
+        self._spawner.close()
+        await self._tell()
+
+    async def tick(self) -> bool:
+        """One pass. True when there is certainly more to do at once."""
+        await self._step("reconcile", self._monitor.reconcile)
+        if self._last_tick is None:
+            await self._step("slots", self._take_in)
+        more = bool(await self._step("claim", self._claim))
+        await self._step("tell", self._tell)
+        self._last_tick = self._board.clock.boot()
+        return more
+
+    # --- steps ------------------------------------------------------------------------------------------
+
+    async def _step(self, name: str, step: Callable[[], Awaitable[Any]]) -> Any:
+        """Run one step. Its failure is an event, once as long as it stays the same, and never ends the loop."""
+        try:
+            result = await step()
+        except Exception as error:
+            await self._fault(name, error)
+            return None
+        self._faults.pop(name, None)
+        return result
+
+    async def _fault(self, name: str, error: Exception) -> None:
+        sentence = f"{name}: {type(error).__name__}: {error}"
+        if self._faults.get(name) == sentence:
+            return
+        self._faults[name] = sentence
+        log.error("a step of the tick failed: %s", sentence, exc_info=not isinstance(error, BlackboardError))
+        if not isinstance(error, Unavailable):
+            try:
+                await self._board.write(_tell_fault, sentence)
+            except (BlackboardError, sqlite3.Error):
+                log.exception("the fault could not be told")
+
+    async def _claim(self) -> bool:
+        """Claim for every free agent and begin the attempts; whether more may be claimable at once."""
+        tokens = [mint() for _ in range(CLAIMS_AT_ONCE)]
+        claimed = await self._board.write(
+            claims.claim_due, [digest(token) for token in tokens], self._settings.tick.max_live
+        )
+        for attempt_id, token in zip(claimed, tokens, strict=False):
+            self._monitor.begin(attempt_id, token)
+        return len(claimed) == CLAIMS_AT_ONCE
+
+    async def _rehearse(self) -> None:
+        """A dry run: claim what would be claimed now, render and record it, and give it back."""
+        tokens = [mint() for _ in range(max(1, self._settings.tick.max_live))]
+        claimed = await self._board.write(
+            claims.claim_due, [digest(token) for token in tokens], self._settings.tick.max_live
+        )
+        for attempt_id, token in zip(claimed, tokens, strict=False):
+            outcome, detail = "dry_run", f"rendered to {self._spawner.directory(attempt_id) / 'prompt.md'}"
+            try:
+                await self._spawner.rehearse(attempt_id, token)
+            except SpawnError as error:
+                outcome, detail = error.outcome, str(error)
+            await self._board.write(_end_rehearsal, attempt_id, outcome, detail)
+
+    async def _take_in(self) -> None:
+        if await self._sources.take_in():
+            self.wake()
+
+    async def _look_around(self) -> None:
+        """Notice commits of others (an operator's SQL), and tell what happened since."""
+        if await self._board.foreign_commits():
+            await self._board.write(families.sweep)
+            self.wake()
+        await self._tell()
+
+    async def _tell(self) -> None:
+        """Announce every event since the last time."""
+        if self._announce is None:
+            return
+        async with self._telling:
+            while found := await self._board.read(questions.events, self._told):
+                for event in found:
+                    self._told = event["id"]
+                    self._announce(event)
+
+    # --- sleeping ---------------------------------------------------------------------------------------
+
+    async def _every(self, seconds: float, step: Callable[[], Awaitable[Any]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            await self._step(step.__name__.strip("_"), step)
+
+    async def _sleep(self, *, more: bool) -> None:
+        """Until the next task is due, something wakes us, or the longest pause is over."""
+        if more:
+            return
+        pause = 1.0 if self._faults else await self._pause()
+        try:
+            async with asyncio.timeout(pause):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+    async def _pause(self) -> float:
+        longest = min(self._settings.tick.longest_pause_seconds, self._sources.next_day_in())
+        try:
+            due = await self._board.one(claims.NEXT_DUE)
+        except sqlite3.Error:
+            return 1.0
+        if due is None:
+            return longest
+        return min(longest, max(0.0, seconds_between(self._board.clock.now(), due["earliest_at"]) + 0.0005))
+
+
+BASE_URL = "SELECT value FROM meta WHERE key = 'base_url'"
+PUT_BASE_URL = """
+INSERT INTO meta (key, value) VALUES ('base_url', :url) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+"""
+
+
+def _fix_base_url(tx: Tx, url: str) -> None:
+    """The address agents were told stays while any of them lives."""
+    row = tx.one(BASE_URL)
+    living = attempts.not_gone(tx)
+    if row is not None and row["value"] != url and any(each["spawned_at"] for each in living):
+        held = ", ".join(f"{each['id']} (task {each['task_id']}, {each['agent_id']})" for each in living)
+        raise Refused(f"attempts that still live were told to report to {row['value']}, not {url}: start on that address, "
+                      f"or wait for them. They are: {held}")  # fmt: skip
+    tx.run(PUT_BASE_URL, url=url)
+
+
+def _tell_fault(tx: Tx, sentence: str) -> None:
+    journal.tell(tx, "step_failed", actor="engine:tick", reason=sentence)
+
+
+def _end_rehearsal(tx: Tx, attempt_id: int, outcome: str, detail: str) -> None:
+    verbs.end_badly(tx, attempts.get(tx, attempt_id), outcome, actor="engine:tick", detail=detail)
+    attempts.gone(tx, attempt_id)

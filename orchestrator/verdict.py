@@ -1,0 +1,87 @@
+"""What the end of a process says: its exit status becomes an outcome. And when a living one has had its time.
+
+Pure: takes values, returns values.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import NamedTuple
+
+from blackboard.record import Record
+from orchestrator.processes import Status
+
+WARN_AT = 0.8  # share of a limit after which it is told that the limit is near
+
+
+class Verdict(NamedTuple):
+    """How an attempt ended that did not report: outcome, sentence, exit status."""
+
+    outcome: str
+    detail: str
+    code: int | None = None
+    signal: int | None = None
+
+
+def verdict(status: Status | None) -> Verdict:
+    """The outcome of a process that is gone while its task is still claimed or working."""
+    if status is None or status.phase in ("void", "starting"):
+        return Verdict("released", "nothing was ever started")
+    if status.phase == "spawn_failed":
+        return Verdict("spawn_failed", status.message or "the program could not be started")
+    if status.phase == "exit" and status.code == 0:
+        return Verdict("no_report", "the program ended with exit code 0 and reported no result", code=0)
+    if status.phase == "exit":
+        return Verdict("crashed", f"the program ended with exit code {status.code}", code=status.code)
+    if status.phase == "signal":
+        return Verdict("killed", f"the program was ended by {_name(status.signal)}", signal=status.signal)
+    return Verdict(
+        "lost", "the program is gone and left no exit status: its launcher was killed, or the machine restarted"
+    )
+
+
+def _name(number: int | None) -> str:
+    try:
+        return signal.Signals(number or 0).name
+    except ValueError:
+        return f"signal {number}"
+
+
+class Limit(NamedTuple):
+    """A time an attempt may take. `since` and `seconds` in CLOCK_BOOTTIME seconds."""
+
+    outcome: str
+    since: float
+    seconds: float
+    sentence: str
+
+    @property
+    def at(self) -> float:
+        return self.since + self.seconds
+
+    @property
+    def warn_at(self) -> float:
+        return self.since + self.seconds * WARN_AT
+
+
+def limits(attempt: Record, printed_boot: float | None) -> list[Limit]:
+    """The limits of a living attempt, the nearest first.
+
+    `attempt`: its row with its task's limits; `printed_boot`: when its logs were last seen to grow.
+    """
+    begun = float(attempt["spawned_boot"] or 0.0)
+    signs = [sign for sign in (attempt["seen_boot"], printed_boot) if sign is not None]
+    found = [Limit("timed_out", begun, attempt["wall_seconds"], f"it may take {attempt['wall_seconds']:g} s in all")]
+    if signs:
+        found.append(
+            Limit(
+                "idle", max(signs), attempt["idle_seconds"], f"no call and no output for {attempt['idle_seconds']:g} s"
+            )
+        )
+    else:
+        found.append(
+            Limit(
+                "no_start", begun, attempt["startup_seconds"], f"no sign of life for {attempt['startup_seconds']:g} s"
+            )
+        )
+    return sorted(found, key=lambda limit: limit.at)

@@ -1,0 +1,92 @@
+"""The shape of a brief: everything `blackboard.questions.brief` knows about an attempt that its prompt may tell.
+
+Types only. A brief holds values, never template text, and never a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+
+class Task(TypedDict):
+    """The task itself; `data` is the JSON object of the slot or the post."""
+
+    id: int
+    title: str
+    description: str
+    task_type: str
+    priority: int
+    must_haves: str
+    status: str
+    due_at: str
+    data: Mapping[str, object]
+
+
+class Limits(TypedDict):
+    """Seconds."""
+
+    wall_seconds: float
+    idle_seconds: float
+    startup_seconds: float
+
+
+class Output(TypedDict, total=False):
+    """An output as others see it; `content_path` only for the outputs of a task that this one needs."""
+
+    type: str
+    title: str
+    summary: str
+    content_path: str | None
+
+
+class Former(TypedDict):
+    """An attempt that has ended. `detail` is the agent's or the monitor's sentence, `remark` a reviewer's."""
+
+    number: int
+    agent: str
+    outcome: str
+    meaning: str
+    detail: str | None
+    exit_code: int | None
+    exit_signal: int | None
+    ended_at: str | None
+    outputs: Sequence[Output]
+    remark: str | None
+
+
+class Comment(TypedDict):
+    author: str
+    body: str
+    created_at: str
+
+
+class Relative(TypedDict, total=False):
+    """A child, the parent, or a needed task; only the last has outputs."""
+
+    id: int
+    title: str
+    status: str
+    outputs: Sequence[Output]
+
+
+class Brief(TypedDict):
+    """`history` oldest first; `question` and `answer` are those of the last block."""
+
+    project: str
+    project_title: str
+    task: Task
+    agent: str
+    role: str
+    attempt: int
+    attempt_id: int
+    max_tries: int
+    needs_output: bool
+    limits: Limits
+    question: str | None
+    answer: str | None
+    history: Sequence[Former]
+    comments: Sequence[Comment]
+    children: Sequence[Relative]
+    parent: Relative | None
+    needs: Sequence[Relative]

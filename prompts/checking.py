@@ -1,0 +1,58 @@
+"""Renders every template against the smallest and the largest brief, before anything is started.
+
+Looks at what must hold for any prompt, whatever its words are. Changes nothing and starts nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from typing import cast
+
+from jinja2 import TemplateError
+
+from prompts import samples
+from prompts.render import ENVIRONMENT, PromptError, render
+
+_BLOCK = re.compile(r"^(`{3,})(\w*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
+_PATHS = {"curl_conf": "/state dir/attempts/1/curl.conf", "bb": "/state dir/attempts/1/bb", "workspace": "/work"}
+
+
+def check() -> list[str]:
+    """One sentence for each problem of the templates, none when all is well."""
+    problems = [f"prompts/{name} cannot be read: {error}" for name, error in _unreadable()]
+    for name, brief in {"smallest": samples.smallest(), "largest": samples.largest()}.items():
+        values = cast(Mapping[str, object], brief)
+        try:
+            text = render(values, base_url="http://127.0.0.1:8083", tail="x" * 9_999, **_PATHS)
+        except PromptError as error:
+            problems.append(f"prompts/{error} (with the {name} brief)")
+        else:
+            problems += [f"prompts: the {name} brief gives a prompt {fault}" for fault in faults(text, **_PATHS)]
+    return problems
+
+
+def faults(text: str, *, bb: str, curl_conf: str, workspace: str) -> list[str]:
+    """What is wrong with a rendered prompt, as ends of the sentence "a prompt …"."""
+    commands = "".join(body for _, kind, body in _BLOCK.findall(text) if kind == "sh")
+    wanted = [f"{shlex.quote(bb)} start", f"--config {shlex.quote(curl_conf)}", "/status", "/outputs", "?expand=all"]
+    found = [f"whose commands never say {word}" for word in wanted if word not in commands]
+    if samples.TOKEN in text:
+        found.append("with a token in it")
+    if not text.startswith("You are "):
+        found.append("that does not begin with our own words")
+    if workspace not in text:
+        found.append("that never names the workspace")
+    return found
+
+
+def _unreadable() -> list[tuple[str, TemplateError]]:
+    """The templates with a fault of syntax, whether a brief reaches them or not."""
+    found = []
+    for name in ENVIRONMENT.list_templates(extensions=["j2"]):
+        try:
+            ENVIRONMENT.get_template(name)
+        except TemplateError as error:
+            found.append((name, error))
+    return found
