@@ -111,7 +111,6 @@ CREATE TABLE tasks (
               CHECK (due_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9].[0-9][0-9][0-9]Z'),
   not_before  TEXT                                  -- back-off: not to be claimed earlier
               CHECK (not_before GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9].[0-9][0-9][0-9]Z'),
-  earliest_at TEXT GENERATED ALWAYS AS (max(due_at, coalesce(not_before, ''))) VIRTUAL,
   ready       INTEGER NOT NULL DEFAULT 0 CHECK (ready IN (0, 1)),   -- the tick found it due with nothing open
   deps_open   INTEGER NOT NULL DEFAULT 0,           -- tasks it needs that are not done; kept by triggers
   plan_rev    INTEGER NOT NULL DEFAULT 0,           -- a planner raises it by one and names itself, as a verb does with rev
@@ -141,7 +140,8 @@ CREATE UNIQUE INDEX one_task_an_occurrence ON tasks(slot_id, occurrence) WHERE s
 CREATE INDEX tasks_ready_for_agent ON tasks(agent_id, priority DESC, due_at, id) WHERE status = 'pending' AND ready = 1 AND agent_id IS NOT NULL;
 CREATE INDEX tasks_ready_for_role  ON tasks(role, priority DESC, due_at, id)     WHERE status = 'pending' AND ready = 1 AND role IS NOT NULL;
 -- The tick: what becomes ready next, and how long to sleep.
-CREATE INDEX tasks_waiting_for_time ON tasks(earliest_at, id) WHERE status = 'pending' AND ready = 0 AND deps_open = 0;
+-- (An expression, not a generated column: SQLite 3.40 cannot VACUUM INTO a table that has one beside a CHECK.)
+CREATE INDEX tasks_waiting_for_time ON tasks(max(due_at, coalesce(not_before, '')), id) WHERE status = 'pending' AND ready = 0 AND deps_open = 0;
 -- Operators' lists of what is not final, and the reviews that wait.
 CREATE INDEX tasks_open   ON tasks(status, moved_at) WHERE status NOT IN ('pending','done','cancelled','failed');
 CREATE INDEX tasks_parent ON tasks(parent_id) WHERE parent_id IS NOT NULL;
@@ -362,6 +362,10 @@ WHEN new.status IS NOT old.status AND new.rev IS NOT old.rev + 1
  AND (new.rev IS NOT old.rev OR NOT EXISTS (SELECT 1 FROM moves WHERE src = old.status AND dst = new.status AND by_sql AND is_default))
 BEGIN SELECT RAISE(ABORT, 'no such move by SQL: SELECT * FROM moves WHERE by_sql shows what is allowed'); END;
 
+CREATE TRIGGER task_moves_elsewhere BEFORE UPDATE OF status ON tasks
+WHEN new.status IS old.status AND new.rev IS NOT old.rev
+BEGIN SELECT RAISE(ABORT, 'the task is in this state already'); END;
+
 CREATE TRIGGER task_claim_needs_attempt BEFORE UPDATE OF status ON tasks
 WHEN new.status = 'claimed' AND old.status IS NOT 'claimed'
  AND NOT EXISTS (SELECT 1 FROM attempts WHERE id = new.attempt_id AND task_id = new.id AND role = 'executor' AND ended_at IS NULL)
@@ -555,7 +559,9 @@ BEGIN
    WHERE new.number IS NOT (SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE task_id = new.task_id);
   SELECT RAISE(ABORT, 'an executor claims a pending task, a reviewer one in review')
    WHERE (SELECT status FROM tasks WHERE id = new.task_id) IS NOT CASE new.role WHEN 'executor' THEN 'pending' ELSE 'review' END;
-  SELECT RAISE(ABORT, 'a claim is made by the engine: claimed_by = ''engine:NAME''') WHERE new.claimed_by NOT GLOB 'engine:*';
+  SELECT RAISE(ABORT, 'a claim is made by the engine: claimed_by = ''engine:NAME''') WHERE new.claimed_by NOT GLOB 'engine:?*';
+  SELECT RAISE(ABORT, 'a claim has its time: set claimed_at, like 2026-01-31T09:00:00.000Z')
+   WHERE (new.claimed_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9].[0-9][0-9][0-9]Z') IS NOT 1;
   SELECT RAISE(ABORT, 'no such agent: SELECT id FROM agents') WHERE NOT EXISTS (SELECT 1 FROM agents WHERE id = new.agent_id);
   SELECT RAISE(ABORT, 'the task is not for this agent') WHERE new.role = 'executor' AND NOT EXISTS (
     SELECT 1 FROM tasks t WHERE t.id = new.task_id AND (t.agent_id = new.agent_id

@@ -46,3 +46,6 @@ def create_app(
         max_body=config.max_body_bytes,
         body_seconds=config.body_seconds,
     )
+
+
+__all__ = ["ApiConfig", "create_app", "table"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, TypeVar, get_origin
 from urllib.parse import parse_qsl
 
@@ -68,7 +69,12 @@ def way_of(headers: Mapping[bytes, bytes]) -> str:
     encoding = headers.get(b"content-encoding", b"identity").strip().lower()
     if encoding not in (b"identity", b""):
         raise HttpError("unsupported", "send the body as it is, without Content-Encoding")
-    kind, _, rest = headers.get(b"content-type", b"").decode("latin-1").partition(";")
+    return _way_of(headers.get(b"content-type", b"")[:200])
+
+
+@lru_cache(maxsize=64)  # the same few types come with every request
+def _way_of(content_type: bytes) -> str:
+    kind, _, rest = content_type.decode("latin-1").partition(";")
     kind = kind.strip().lower()
     if not _is_utf8(rest):
         raise HttpError("unsupported", "send text in UTF-8: leave the charset out, or say charset=utf-8")

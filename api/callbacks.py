@@ -12,7 +12,7 @@ from api import files
 from api.endpoints import Call, Endpoint, answer
 from api.refusals import counted
 from blackboard import reports
-from blackboard.reports import ChildReport, CommentReport, HeartbeatReport, OutputReport, StatusReport
+from blackboard.forms import ChildReport, CommentReport, HeartbeatReport, OutputReport, StatusReport
 
 BASE = "/api/projects/{project}/tasks/{task}"
 
@@ -81,7 +81,7 @@ ENDPOINTS = (
         "POST",
         f"{BASE}/status",
         status,
-        ("executor", "reviewer"),
+        ("executor", "reviewer", "operate"),
         "Say how the task stands; outputs and a comment may come along.",
         StatusReport,
         "detail",

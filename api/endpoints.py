@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -23,8 +22,8 @@ from api import bodies
 from api.problems import HttpError
 from blackboard.board import Board
 from blackboard.errors import NotFound
+from blackboard.people import DEFAULTS
 from blackboard.policy import Policies
-from blackboard.reports import DEFAULTS
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -63,11 +62,8 @@ class Call:
         self.endpoint = endpoint
         self.scope = scope
         self.receive = receive
+        self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
         self.body: bytes | None = None  # what was read of it so far: evidence if it is refused
-
-    @cached_property
-    def headers(self) -> Mapping[bytes, bytes]:
-        return dict(self.scope["headers"])
 
     @property
     def query(self) -> bytes:
@@ -91,7 +87,9 @@ class Call:
         return int(text)
 
     async def report(self, model: type[M]) -> M:
-        """The report this request makes; reads the body."""
+        """The report this request makes. Where its path leads nowhere, its body is not read."""
+        for part in self.scope["path_params"]:
+            _ = self.task if part == "task" else self.project
         body = self.body = await bodies.receive_all(self.receive)
         return bodies.parse(model, self.endpoint.main, self.headers, self.query, body)
 
@@ -121,10 +119,12 @@ class Endpoint:
         return words[-1]
 
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 def answer(content: object, status: int = 200) -> Response:
     """JSON on a line of its own, so that a terminal shows it well."""
-    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-    return Response(body, status, media_type="application/json")
+    return Response(_JSON.encode(content).encode() + b"\n", status, media_type="application/json")
 
 
 def router(api: Api, table: Iterable[Endpoint]) -> Router:

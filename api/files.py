@@ -13,7 +13,7 @@ from api.endpoints import Api
 from blackboard import content
 from blackboard.content import Held
 from blackboard.errors import Invalid
-from blackboard.reports import OutputReport
+from blackboard.forms import OutputReport
 
 WORKSPACE = "SELECT workspace FROM attempts WHERE token_hash = :token AND ended_at IS NULL"
 

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from api.callbacks import BASE
 from api.endpoints import Call, Endpoint, answer
 from api.refusals import counted
-from blackboard import reports
-from blackboard.reports import TaskReport
+from blackboard import people
+from blackboard.forms import TaskReport
 
 
 class VerbReport(BaseModel):
@@ -30,7 +30,7 @@ async def post_task(call: Call) -> Response:
     async def work(token: bytes) -> Response:
         project = call.project
         report = await call.report(TaskReport)
-        said = await call.api.board.write(reports.post_task, token, project, report, call.api.config.policies)
+        said = await call.api.board.write(people.post_task, token, project, report, call.api.config.policies)
         call.api.wake()
         return answer(said, 201)
 
@@ -43,7 +43,7 @@ async def operate(call: Call) -> Response:
     async def work(token: bytes) -> Response:
         report = await call.report(VerbReport)
         verb = call.endpoint.name
-        said = await call.api.board.write(reports.operate, token, call.project, call.task, verb, report.detail)
+        said = await call.api.board.write(people.operate, token, call.project, call.task, verb, report.detail)
         call.api.wake()
         return answer(said)
 
@@ -54,6 +54,7 @@ class SlotsReport(BaseModel):
     """Slot records: of several agents in one list, each with its `agent`, or a list for each agent."""
 
     model_config = ConfigDict(extra="forbid")
+    # Without a colon: no caller takes the slots of `file:NAME` over.
     source: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
     project: str | None = None
     time_zone: str | None = None
@@ -69,13 +70,12 @@ async def post_slots(call: Call) -> Response:
         report = await call.report(SlotsReport)
         config = call.api.config
         said = await call.api.board.write(
-            reports.post_slots,
+            people.post_slots,
             token,
             report.model_dump(exclude_none=True, exclude={"source"}),
             project=config.project,
             time_zone=config.time_zone,
-            # Under a name of its own, so that no caller takes the slots of a file over.
-            source=f"api:{report.source}" if report.source else "api",
+            source=report.source or "api",
             policies=config.policies,
         )
         call.api.wake()

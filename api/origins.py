@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 # `name`, `name:port`, `1.2.3.4:port`, `[v6]` or `[v6]:port`; nothing else is a Host, no userinfo, no zone, no space.
@@ -27,6 +28,11 @@ class Authority:
 
 def parse_authority(text: str) -> Authority | None:
     """The host and port of `Host` or of an URL's authority; None for anything that is not exactly that."""
+    return _parsed(text) if len(text) <= 300 else None  # no name is longer; and what is remembered stays small
+
+
+@lru_cache(maxsize=256)  # the same few names come with every request
+def _parsed(text: str) -> Authority | None:
     match = _AUTHORITY.fullmatch(text)
     if match is None:
         return None
@@ -36,6 +42,7 @@ def parse_authority(text: str) -> Authority | None:
     return Authority(match["host"].lower(), port)
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether this host names this machine: `localhost`, `[::1]` or an address in 127/8, written in full."""
     if host == "localhost":

@@ -81,12 +81,20 @@ def agent_process(tx: Tx, attempt_id: int, *, pid: int, start: int) -> None:
     tx.run(AGENT_PROCESS, id=attempt_id, pid=pid, start=start)
 
 
-SEEN = "UPDATE attempts SET seen_at = :now, seen_boot = :boot WHERE id = :id"
+SEEN = """
+UPDATE attempts SET seen_at = :now, seen_boot = :boot, started_at = coalesce(started_at, :now) WHERE id = :id
+"""
+STARTED = "UPDATE attempts SET started_at = :now WHERE id = :id AND started_at IS NULL"
 
 
 def seen(tx: Tx, attempt: Record) -> None:
-    """A call came with the attempt's token: it lives."""
+    """A call came with the attempt's token: it lives. The first one is its start."""
     tx.run(SEEN, id=attempt["id"], now=tx.now, boot=tx.boot)
+
+
+def started(tx: Tx, attempt: Record) -> None:
+    """A program that never calls was started."""
+    tx.run(STARTED, id=attempt["id"], now=tx.now)
 
 
 WARNED = "UPDATE attempts SET warned_at = :now WHERE id = :id AND warned_at IS NULL AND ended_at IS NULL"

@@ -13,7 +13,6 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -85,7 +84,7 @@ class _Item:
 
     __slots__ = ("boot", "error", "fn", "future", "now", "result")
 
-    def __init__(self, fn: Callable[[Tx], Any], now: str, boot: float, future: Future[Any]) -> None:
+    def __init__(self, fn: Callable[[Tx], Any], now: str, boot: float, future: asyncio.Future[Any]) -> None:
         self.fn, self.now, self.boot, self.future = fn, now, boot, future
         self.result: Any = None
         self.error: BaseException | None = None
@@ -115,6 +114,8 @@ class _Writer(threading.Thread):
             try:
                 self._do(batch)
             except BaseException as error:  # nobody may wait for ever on a writer that fell over
+                with contextlib.suppress(sqlite3.Error):
+                    self._rollback()
                 for item in batch:
                     item.error = item.error or error
             self._settle(batch)
@@ -147,6 +148,11 @@ class _Writer(threading.Thread):
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE -- batch")
+        except sqlite3.Error as error:  # nothing ran, and each alone would only wait as long again
+            for item in batch:
+                item.error = _told(error)
+            return True
+        try:
             for item in batch:
                 if not self._in_savepoint(item):
                     return False
@@ -189,6 +195,8 @@ class _Writer(threading.Thread):
             item.result = item.fn(Tx(self._connection, item.now, item.boot))
         except sqlite3.Error as error:
             item.error = _told(error)
+        except StopIteration as error:  # the one error that a future does not take
+            item.error = RuntimeError(f"a transaction raised StopIteration: {error}")
         except BaseException as error:  # the caller's own fault is the caller's own answer
             item.error = error
         finally:
@@ -260,6 +268,7 @@ class Board:
         for reader in readers:
             self._readers.put_nowait(reader)
         self._data_version: int | None = None
+        self._closed = False
         self._connection = writer
         self._writer = _Writer(writer, self._settle)
         self._writer.start()
@@ -277,10 +286,12 @@ class Board:
 
         Runs to its end even if the caller is cancelled meanwhile. `fn` must be re-runnable.
         """
-        future: Future[T] = Future()
+        if self._closed:
+            raise Unavailable("the board is closed: the orchestrator is ending")
+        future: asyncio.Future[T] = self._loop.create_future()
         now, boot = self.clock.now(), self.clock.boot()
         self._writer.put(_Item(lambda tx: fn(tx, *args, **kwargs), now, boot, future))
-        return await asyncio.wrap_future(future)
+        return await future
 
     async def one(self, sql: str, **params: object) -> sqlite3.Row | None:
         """The first row of a read-only query, or None."""
@@ -312,6 +323,7 @@ class Board:
 
     async def close(self) -> None:
         """Finish what waits, then close every connection."""
+        self._closed = True
         self._writer.put(None)
         await asyncio.to_thread(self._writer.join)
         for reader in self._all_readers:
@@ -324,7 +336,7 @@ class Board:
 
 def _answer(batch: list[_Item]) -> None:
     for item in batch:
-        if item.future.cancelled():
+        if item.future.done():  # its caller was cancelled meanwhile: what it asked for is done all the same
             continue
         if item.error is not None:
             item.future.set_exception(item.error)

@@ -13,21 +13,23 @@ from blackboard.gates import OPEN, AgentFacts, agent_open
 
 PROMOTE_AT_ONCE = 2000
 
-PROMOTE = """
+# The earliest instant a task may be claimed; written as the index tasks_waiting_for_time has it.
+_EARLIEST = "max(due_at, coalesce(not_before, ''))"
+_WAITING = "status = 'pending' AND ready = 0 AND deps_open = 0"
+
+PROMOTE = f"""
 UPDATE tasks SET ready = 1
- WHERE id IN (SELECT id FROM tasks WHERE status = 'pending' AND ready = 0 AND deps_open = 0 AND earliest_at <= :now
-               ORDER BY earliest_at, id LIMIT :most)
-"""
+ WHERE id IN (SELECT id FROM tasks WHERE {_WAITING} AND {_EARLIEST} <= :now ORDER BY {_EARLIEST}, id LIMIT :most)
+"""  # noqa: S608 - our own constants
+NEXT_DUE = f"""
+SELECT {_EARLIEST} AS earliest_at FROM tasks WHERE {_WAITING} ORDER BY {_EARLIEST}, id LIMIT 1
+"""  # noqa: S608 - our own constants
 
 
 def promote(tx: Tx) -> int:
     """Mark what has become due as ready, so that the claim's index holds it; how many, at most PROMOTE_AT_ONCE."""
     return tx.run(PROMOTE, now=tx.now, most=PROMOTE_AT_ONCE)
 
-
-NEXT_DUE = """
-SELECT earliest_at FROM tasks WHERE status = 'pending' AND ready = 0 AND deps_open = 0 ORDER BY earliest_at, id LIMIT 1
-"""
 
 _BEST = """
 SELECT t.id, t.priority, t.due_at FROM tasks t

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import Any
 
 from blackboard.board import Rows
-from blackboard.claims import AGENTS, ALL_LIVE
+from blackboard.claims import AGENTS, ALL_LIVE, NEXT_DUE
 from blackboard.errors import NotFound
 from blackboard.gates import AGENT_GATES, EACH, TASK_GATES, AgentFacts
 from blackboard.record import Record
@@ -40,7 +40,7 @@ def _row(rows: Rows, task_id: int) -> sqlite3.Row:
     return row
 
 
-_HIDDEN = frozenset({"rev", "plan_rev", "planned_by", "earliest_at"})
+_HIDDEN = frozenset({"rev", "plan_rev", "planned_by"})
 
 
 def task(rows: Rows, task_id: int) -> dict[str, Any]:
@@ -287,7 +287,6 @@ COUNTS = "SELECT status, count(*) AS n FROM tasks GROUP BY status"
 LOAD = "SELECT * FROM v_agent_load ORDER BY agent"
 RUNNING = "SELECT * FROM v_running ORDER BY attempt_id"
 STUCK = "SELECT * FROM v_stuck"
-NEXT_DUE = "SELECT min(earliest_at) AS at FROM tasks WHERE status = 'pending' AND ready = 0 AND deps_open = 0"
 LATEST_EVENT = "SELECT max(id) AS id FROM events"
 
 
@@ -299,6 +298,6 @@ def overview(rows: Rows) -> dict[str, Any]:
         "agents": [dict(row) for row in rows.all(LOAD)],
         "running": [dict(row) for row in rows.all(RUNNING)],
         "stuck": [dict(row) for row in rows.all(STUCK)],
-        "next_due": due["at"] if due else None,
+        "next_due": due["earliest_at"] if due else None,
         "last_event": last["id"] if last else None,
     }

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from blackboard import families
 from blackboard.board import Tx
 from blackboard.clock import plus
-from blackboard.errors import Fenced, Invalid
+from blackboard.errors import Fenced, Invalid, NotFound
 from blackboard.move import get, move
 from blackboard.policy import Policy, next_try
 from blackboard.record import Record
@@ -49,7 +49,7 @@ def post(
     data: Mapping[str, Any] | None = None,
     due_at: str | None = None,
     not_before: str | None = None,
-    needs: Iterable[int] = (),
+    needs: Collection[int] = (),
     parent_id: int | None = None,
     slot_id: int | None = None,
     occurrence: str | None = None,
@@ -58,6 +58,7 @@ def post(
     """Put a task on the board, pending; its id. For one agent or for a role, not both; due at once unless said."""
     if (agent is None) == (role is None):
         raise Invalid("a task is for one agent or for one role: name exactly one of them")
+    _all_exist(tx, project, agent, role, [*needs, *([parent_id] if parent_id is not None else [])])
     task_id = tx.insert(
         POST, project=project, agent=agent, role=role, title=title, description=description, task_type=task_type,
         priority=priority, must_haves=must_haves, data=json.dumps(dict(data or {})), actor=actor, reason=reason, now=tx.now,
@@ -70,31 +71,50 @@ def post(
     return task_id
 
 
+EXISTS = """
+SELECT EXISTS (SELECT 1 FROM projects WHERE id = :project) AS project,
+       :agent IS NULL OR EXISTS (SELECT 1 FROM agents WHERE id = :agent) AS agent,
+       :role IS NULL OR EXISTS (SELECT 1 FROM agent_roles WHERE role = :role) AS role
+"""
+
+
+def _all_exist(tx: Tx, project: str, agent: str | None, role: str | None, tasks: Iterable[int]) -> None:
+    """NotFound for the first thing a task names that is not on the board."""
+    found = tx.one(EXISTS, project=project, agent=agent, role=role)
+    for kind, name in (("project", project), ("agent", agent), ("role", role)):
+        if found is not None and not found[kind]:
+            what = f"agent with the role {name!r}" if kind == "role" else f"{kind} {name!r}"
+            raise NotFound(f"there is no {what} on the board: name one of the configuration")
+    for task_id in tasks:
+        get(tx, task_id)
+
+
 def live_task(tx: Tx, attempt: Record) -> sqlite3.Row:
     """The task of an executor's attempt that may still write; Fenced when it may not."""
     task = get(tx, attempt["task_id"])
-    if attempt["ended_at"] is not None or task["attempt_id"] != attempt["id"]:
-        raise Fenced(
-            f"attempt {attempt['number']} of task {task['id']} has ended ({attempt['outcome']}): nothing it says counts any more; stop",
-            outcome=attempt["outcome"], found=task["status"],
-        )  # fmt: skip
+    must_live(attempt, task)
     return task
 
 
-STARTED = "UPDATE attempts SET started_at = :now WHERE id = :id AND started_at IS NULL"
+def must_live(attempt: Record, task: Record) -> None:
+    """The fence: Fenced when the attempt has ended."""
+    if attempt["ended_at"] is not None or task["attempt_id"] != attempt["id"]:
+        raise Fenced(
+            f"attempt {attempt['number']} of task {task['id']} has ended ({attempt['outcome']}): "
+            "nothing it says counts any more; stop",
+            outcome=attempt["outcome"],
+            found=task["status"],
+        )
 
 
-def start(tx: Tx, attempt: Record, *, actor: str) -> str:
-    """The agent has begun: claimed → working."""
-    task = live_task(tx, attempt)
-    status = move(tx, task, "start", actor=actor)
-    tx.run(STARTED, id=attempt["id"], now=tx.now)
-    return status
+def start(tx: Tx, attempt: Record, *, actor: str, task: sqlite3.Row | None = None) -> str:
+    """The agent has begun: claimed → working. `task`: what `live_task` just gave, if it was asked already."""
+    return move(tx, task or live_task(tx, attempt), "start", actor=actor)
 
 
-def submit(tx: Tx, attempt: Record, *, actor: str, detail: str | None = None) -> str:
+def submit(tx: Tx, attempt: Record, *, actor: str, detail: str | None = None, task: sqlite3.Row | None = None) -> str:
     """Hand the task in for review; `review = auto` approves it in the same transaction."""
-    task = live_task(tx, attempt)
+    task = task or live_task(tx, attempt)
     _ends(tx, attempt, "submitted", detail)
     status = move(tx, task, "submit", actor=actor, reason=detail)
     if task["review"] == "auto":
@@ -102,9 +122,9 @@ def submit(tx: Tx, attempt: Record, *, actor: str, detail: str | None = None) ->
     return status
 
 
-def block(tx: Tx, attempt: Record, *, actor: str, kind: str, question: str) -> str:
+def block(tx: Tx, attempt: Record, *, actor: str, kind: str, question: str, task: sqlite3.Row | None = None) -> str:
     """The agent needs something: the task waits for an answer."""
-    task = live_task(tx, attempt)
+    task = task or live_task(tx, attempt)
     _ends(tx, attempt, "blocked", question)
     return move(tx, task, "block", actor=actor, kind=kind, reason=question)
 
@@ -148,9 +168,10 @@ def end_badly(
     final: bool = False,
     exit_code: int | None = None,
     exit_signal: int | None = None,
+    task: sqlite3.Row | None = None,
 ) -> str:
     """End an executor's attempt that did not hand in: release, retry or fail, as its policy says; the new status."""
-    task = live_task(tx, attempt)
+    task = task or live_task(tx, attempt)
     _ends(tx, attempt, outcome, detail, exit_code, exit_signal)
     wait = next_try(task, outcome, tries(tx, task["id"]), final=final)
     reason = f"{outcome}: {detail}" if detail else f"{outcome}: {OUTCOMES[outcome].meaning}"

@@ -15,8 +15,8 @@ ORDER = ("pending", "claimed", "working", "review", "blocked", "done", "failed",
 LONGEST = 2000  # characters of one text; `--json` has all
 
 
-def of_board(value: Value) -> Iterator[str]:
-    """The lines of `status`."""
+def of_board(value: Value, command: str) -> Iterator[str]:
+    """The lines of `status`. `command`: how a person calls this program."""
     yield f"board    {value['board']}"
     yield f"daemon   {_daemon(value['daemon'])}"
     counts = [f"{value['tasks'][state]} {state}" for state in ORDER if value["tasks"].get(state)]
@@ -30,12 +30,12 @@ def of_board(value: Value) -> Iterator[str]:
         yield from (f"  {_running(attempt)}" for attempt in value["running"])
     if value["stuck"]:
         yield "waits for a person"
-        yield from (line for each in value["stuck"] for line in _stuck(each))
+        yield from (line for each in value["stuck"] for line in _stuck(each, command))
 
 
 def _daemon(found: Value | None) -> str:
     if not found:
-        return "not running: orchestrator run"
+        return "not running"
     return f"process {found.get('pid')}, {found.get('url') or 'busy with a command or just starting'}"
 
 
@@ -58,10 +58,10 @@ def _running(attempt: Value) -> str:
     )
 
 
-def _stuck(each: Value) -> Iterator[str]:
+def _stuck(each: Value, command: str) -> Iterator[str]:
     name = f"task {each['id']}  {each['title']}" if each["id"] else each["title"]
-    yield f"  {name}: {each['why']}"
-    yield f"    {each['next']}"
+    yield f"  {name}: {_one_line(each['why'])}"
+    yield f"    {each['next'].replace('orchestrator ', f'{command} ')}"
 
 
 def of_task(value: Value) -> Iterator[str]:
@@ -82,17 +82,19 @@ def of_task(value: Value) -> Iterator[str]:
 
 
 def _facts(value: Value) -> Iterator[str]:
-    reason = f"   {value['verb']} by {value['actor']}" + (f": {_cut(value['reason'])}" if value["reason"] else "")
+    reason = f"   {value['verb']} by {value['actor']}" + (
+        f": {_cut(_one_line(value['reason']))}" if value["reason"] else ""
+    )
     kind = f" ({value['blocked_kind']})" if value["blocked_kind"] else ""
-    yield f"  status     {value['status']}{kind} since {value['moved_at']}{reason}"
-    yield f"  for        {value['agent_id'] or 'role ' + value['role']}, project {value['project_id']}, priority {value['priority']}"
-    yield f"  due        {value['due_at']}" + (f", not before {value['not_before']}" if value["not_before"] else "")
+    yield f"  status      {value['status']}{kind} since {value['moved_at']}{reason}"
+    yield f"  for         {value['agent_id'] or 'role ' + value['role']}, project {value['project_id']}, priority {value['priority']}"
+    yield f"  due         {value['due_at']}" + (f", not before {value['not_before']}" if value["not_before"] else "")
     yield (
-        f"  limits     {value['max_tries']} tries, {value['wall_seconds']:g} s in all, {value['idle_seconds']:g} s idle, "
+        f"  limits      {value['max_tries']} tries, {value['wall_seconds']:g} s in all, {value['idle_seconds']:g} s idle, "
         f"review {value['review']}"
     )
     if value["parent_id"]:
-        yield f"  parent     {value['parent_id']}"
+        yield f"  parent      {value['parent_id']}"
     if value["answer"]:
         yield from _text("answer", value["answer"])
 
@@ -100,8 +102,8 @@ def _facts(value: Value) -> Iterator[str]:
 def _text(name: str, text: str) -> Iterator[str]:
     if text:
         first, *rest = _cut(text).splitlines() or [""]
-        yield f"  {name:<10} {first}"
-        yield from (f"{'':13}{line}" for line in rest)
+        yield f"  {name:<11} {first}"
+        yield from (f"{'':14}{line}" for line in rest)
 
 
 def _section(what: str, lines: list[str]) -> Iterator[str]:
@@ -124,6 +126,10 @@ def _output(each: Value) -> str:
     return f"{each['id']} {each['type']}  {each['title']} ({each['size']} bytes, {where})" + (
         f": {_cut(each['summary'], 300)}" if each["summary"] else ""
     )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _cut(text: str, most: int = LONGEST) -> str:

@@ -5,7 +5,6 @@ The only module that imports both; everything heavy is imported inside `run`, so
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable
@@ -19,6 +18,8 @@ from orchestrator.commands.frame import Call, Flags, command, options
 from orchestrator.exits import TRY_AGAIN, Exit
 
 if TYPE_CHECKING:
+    import asyncio
+
     from blackboard.board import Board
     from blackboard.lock import BoardLock
     from orchestrator.config import Settings
@@ -47,6 +48,7 @@ def run(call: Call, once: bool, dry_run: bool, on_exit: str | None) -> None:
     from orchestrator import beginning, listening, preflight
     from orchestrator.daemon import Wish
     from orchestrator.narration import Narrator
+    from orchestrator.spoken import command as command_here
 
     settings = call.settings
     for refusal in preflight.refusals(settings):
@@ -55,7 +57,10 @@ def run(call: Call, once: bool, dry_run: bool, on_exit: str | None) -> None:
     lock = _taken(settings)
     try:
         wish = Wish(once or dry_run, dry_run, on_exit or settings.on_exit)
-        with listening.bound(settings.api) as listener, Narrator(call.screen) as say:
+        with (
+            listening.bound(settings.api) as listener,
+            Narrator(call.screen, command_here(settings), settings.board) as say,
+        ):
             _live(settings, wish, lock, listener, say)
     finally:
         lock.release()
@@ -74,6 +79,8 @@ def _taken(settings: Settings) -> BoardLock:
 
 
 def _live(settings: Settings, wish: Wish, lock: BoardLock, listener: Any, say: Any) -> None:
+    import asyncio
+
     from orchestrator.daemon import live
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -88,7 +95,13 @@ def _parts(settings: Settings) -> Parts:
     from orchestrator.tick import Orchestrator
 
     def application(board: Board, works: Works, url: str) -> Any:
-        config = ApiConfig(public_base_url=url, max_body_bytes=settings.api.max_body_bytes)
+        config = ApiConfig(
+            public_base_url=url,
+            project=str(settings.slots.project),
+            time_zone=settings.slots.time_zone,
+            policies=settings.policies(),
+            max_body_bytes=settings.api.max_body_bytes,
+        )
         return create_app(board, config, wake=works.wake, ready=lambda: not_ready(settings, works))
 
     return Parts(

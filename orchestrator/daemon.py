@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from blackboard.board import Board
 from blackboard.lock import BoardLock
-from orchestrator import beginning, exits, listening
+from orchestrator import beginning, exits, listening, spoken
 from orchestrator.narration import Narrator
 
 if TYPE_CHECKING:
     from orchestrator.config import Settings
+
+
+ONE_KEY_SECONDS = 1.0  # a wrapper such as timeout(1) passes one signal on twice
 
 
 class Works(Protocol):
@@ -79,6 +82,7 @@ async def live(
                     say.say({"stopping": True}, _farewell(wish))
             finally:
                 await _ended(works, wish, server, serving)
+            say.say({"stopped": True}, f"stopped; {spoken.command(settings)} run goes on where it was")
         finally:
             await board.close()
 
@@ -112,12 +116,18 @@ def signals() -> Iterator[asyncio.Event]:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
 
+    first = 0.0
+
     def heard(name: str) -> None:
+        nonlocal first
+        if told.is_set() and loop.time() - first < ONE_KEY_SECONDS:
+            return
         if told.is_set():
             os.write(
                 2, f"\norchestrator: second {name}: ended at once; the next start takes over what still runs\n".encode()
             )
             os._exit(exits.FAILED)
+        first = loop.time()
         told.set()
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -151,7 +161,7 @@ def ready(settings: Settings, port: int, wish: Wish) -> tuple[dict[str, object],
     lines = [
         f"board   {settings.board}",
         f"api     {settings.base_url(port)}   (operator's token: {settings.token_file})",
-        f"logs    {settings.attempts_dir}/ATTEMPT/stdout.log   (orchestrator logs TASK --follow)",
+        f"logs    {settings.attempts_dir}/ATTEMPT/stdout.log",
         f"agents  {_agents(settings)}",
         *([] if wish.once else _next_words(settings)),
         "",
@@ -169,12 +179,12 @@ def _agents(settings: Settings) -> str:
 
 
 def _next_words(settings: Settings) -> list[str]:
-    here = settings.config_file is None or settings.config_file.parent == settings.config_file.cwd()
-    command = "orchestrator" if here else f"orchestrator --config {settings.config_file}"
+    command = spoken.command(settings)
     agent = next((name for name, each in settings.agents.items() if each.enabled), "NAME")
     return [
-        f'next    in another terminal: {command} status | tasks | show TASK | why TASK | post "TITLE" --agent {agent}',
-        "        Ctrl-C stops it",
+        f"next    in another terminal: {command} status",
+        f'        or instead of status: tasks, show TASK, why TASK, logs TASK --follow, post "TITLE" --agent {agent}',
+        "        Ctrl-C here stops it",
     ]
 
 

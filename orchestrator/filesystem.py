@@ -15,10 +15,10 @@ NETWORK = frozenset(
 )  # fmt: skip
 
 
-def kind_of(path: Path, mounts: Path = MOUNTS) -> str | None:
+def kind_of(path: Path, mounts: Path | None = None) -> str | None:
     """The file system's kind at a path, or where it would be made: `ext4`, `nfs4`, …; None when unknown."""
     try:
-        lines = mounts.read_text(errors="surrogateescape").splitlines()
+        lines = (mounts or MOUNTS).read_text(errors="surrogateescape").splitlines()
     except OSError:
         return None
     place = path.resolve()

@@ -26,7 +26,9 @@ BATCH = 256  # children reaped before anything else gets its turn, so that a for
 CHUNK = 1 << 20
 SPLICE = "\n… {:>20} bytes cut …\n"
 NEVER = float("inf")
-PR_SET_CHILD_SUBREAPER = 36
+LIBC = ctypes.CDLL(None)
+PR_SET_CHILD_SUBREAPER = 36  # the kernel's numbers
+FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE = 1, 2
 
 
 class Status:
@@ -53,33 +55,49 @@ class Status:
         self.unwritten = ""
 
 
+def punch(file: int, begin: int, end: int) -> bool:
+    """Give the disk space of this range back; the file keeps its length. False where the file system cannot."""
+    mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+    return bool(LIBC.fallocate(file, mode, ctypes.c_long(begin), ctypes.c_long(end - begin)) == 0)
+
+
 class Log:
-    """One output file, which the agent appends to. Whatever is written, it stays near `cap` bytes (0: any size)."""
+    """One output file, which the agent appends to. Whatever is written, about `cap` bytes of disk (0: no cap) hold it.
+
+    Past `cap` its first quarter and its newest half stay. While somebody writes, the middle becomes a hole, for
+    that alone cannot lose what is appended meanwhile; when nobody is left, one line that counts takes its place.
+    """
 
     def __init__(self, path: str, cap: int) -> None:
         self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)  # not O_APPEND: Linux would append every pwrite
         self.cap = max(cap, 4096) if cap else sys.maxsize
-        self.head = self.cap // 4
+        self.head = self.hole_end = self.cap // 4
         self.size = self.lost = 0
 
     def grew_fast(self) -> bool:
-        """Look at the size, and cut if need be."""
-        size, former = os.fstat(self.file).st_size, self.size
+        """Look at the size, and make a hole if need be."""
+        former, self.size = self.size, os.fstat(self.file).st_size
+        if self.size < former:  # the agent itself began anew
+            self.hole_end = self.head
+        newest = self.size - self.cap // 2
+        if self.head + self.size - self.hole_end > self.cap:
+            if punch(self.file, self.hole_end, newest):
+                self.hole_end = newest
+            else:
+                self.close_up()
+        return self.size - former > self.cap // 64
+
+    def close_up(self) -> None:
+        """Put one line that counts in the place of the middle. With a writer, its last bytes may be lost."""
         try:
-            self.size = size if size <= self.cap else self.cut(size)
+            if self.size > self.cap:
+                self.move(self.size - self.cap // 2)
         except OSError:
-            self.size = size  # the disk refused: the next look tries again
-        return size - former > self.cap // 64
+            pass  # on a full disk it stays as it is, with the hole
 
-    def cut(self, size: int) -> int:
-        """Keep the first quarter of `cap` and the newest half, between them one line that counts what is gone.
-
-        The newest half moves forward in place, and with it what the agent appends meanwhile, until the end is
-        reached. So nothing is lost behind it, except by an agent that writes faster than this copies.
-        """
+    def move(self, source: int) -> None:
         splice = len(SPLICE.format(0).encode())
-        begin = self.head + (splice if self.lost else 0)
-        source, target = size - self.cap // 2, self.head + splice
+        begin, target = self.head + (splice if self.lost else 0), self.head + splice
         limit = source + self.cap  # a flood has no end to reach
         while source < limit and (chunk := os.pread(self.file, CHUNK, source)):
             os.pwrite(self.file, chunk, target)
@@ -87,7 +105,7 @@ class Log:
         self.lost += os.fstat(self.file).st_size - begin - (target - self.head - splice)
         os.ftruncate(self.file, target)
         os.pwrite(self.file, SPLICE.format(self.lost).encode(), self.head)
-        return target
+        self.size, self.hole_end = target, self.head
 
 
 def stat_of(pid: int) -> list[bytes]:
@@ -200,11 +218,11 @@ def tend(agent: int, who: str, status: Status, logs: list[Log], leftovers: Itera
             agent, act, look = 0, now, now  # 0: an adopted child may get the same pid later
         elif status.unwritten:
             status.record(status.unwritten)
-        if now >= look or alone:
-            pause = BUSY if any([log.grew_fast() for log in logs]) else min(QUIET, pause * 2 or BUSY)
-            look = now + pause
         if alone and not status.unwritten:
             return
+        if now >= look:
+            pause = BUSY if any([log.grew_fast() for log in logs]) else min(QUIET, pause * 2 or BUSY)
+            look = now + pause
         if now >= act:
             act = now + next(leftovers, NEVER)
         if len(codes) < BATCH:
@@ -225,7 +243,7 @@ def main(directory: str) -> None:
         os.unlink("status")  # nothing was started, and whoever creates the file now may rely on that
         raise
     try:
-        if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        if LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
             raise OSError("cannot become child subreaper")
         with open("launch.json", "rb") as file:
             spec = json.load(file)
@@ -239,6 +257,9 @@ def main(directory: str) -> None:
     who = f"{status.who} {agent} {start_of(agent)}"
     status.record(f"running {who}")
     tend(agent, who, status, logs, leftovers)
+    for log in logs:
+        log.grew_fast()
+        log.close_up()
 
 
 if __name__ == "__main__":

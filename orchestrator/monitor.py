@@ -18,14 +18,16 @@ from typing import Any
 from blackboard import attempts, verbs
 from blackboard.agents import trip_breaker
 from blackboard.board import Board, Tx
+from blackboard.clock import seconds_between
 from blackboard.errors import BlackboardError
+from blackboard.record import Record
 from blackboard.states import OUTCOMES
 from orchestrator import processes
 from orchestrator.config import AgentConfig, Settings
 from orchestrator.exitwork import hand_in_stdout
 from orchestrator.processes import Identity, Status
-from orchestrator.spawner import Spawner, SpawnError
-from orchestrator.verdict import Limit, Verdict, limits, verdict
+from orchestrator.spawner import Spawner, SpawnError, last_line
+from orchestrator.verdict import Limit, Verdict, between_looks, limits, verdict
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Monitor:
         self._wake = wake
         self._lives: dict[int, asyncio.Task[None]] = {}
         self._news: dict[int, asyncio.Event] = {}
+        self._said: dict[int, set[tuple[str, str | None]]] = {}
         self._hurry = False
 
     def begin(self, attempt_id: int, token: str | None = None) -> None:
@@ -62,6 +65,22 @@ class Monitor:
             if row["ended_at"] is not None:
                 self._news[row["id"]].set()
 
+    async def living(self) -> list[str]:
+        """The attempts that may still report and of which a process lives, in words."""
+        rows = [row for row in await self._board.read(attempts.not_gone) if row["ended_at"] is None]
+        return [
+            f"{row['id']} (task {row['task_id']}, {row['agent_id']})"
+            for row in rows
+            if await asyncio.to_thread(self._lives_still, row)
+        ]
+
+    def _lives_still(self, row: Record) -> bool:
+        directory = self._spawner.directory(row["id"])
+        if _of_another_boot(directory, row["boot_id"], self._board.clock.boot_id()):
+            return False
+        launcher = _launcher_of(row, processes.read_status(directory))
+        return bool(processes.members(self._spawner.marker(row["id"]), launcher, _agent_in(row)))
+
     async def quiet(self) -> None:
         """Wait until no attempt lives."""
         while self._lives:
@@ -70,9 +89,7 @@ class Monitor:
     async def stop(self) -> None:
         """End every living attempt, not charged, and wait until all are gone or known not to be provable."""
         self._hurry = True
-        for row in await self._board.read(attempts.not_gone):
-            if row["ended_at"] is None:
-                await self._board.write(_end, row["id"], Verdict("stopped", "the orchestrator was told to stop"))
+        await self._board.write(_stop_all)  # a write sees the claims that were queued before it; a read might not
         await self.reconcile()
         for news in self._news.values():
             news.set()
@@ -138,12 +155,12 @@ class Monitor:
         ):
             await self._judge(attempt_id, status)
             return None
-        launcher = status.launcher if status else None
-        if launcher is None and row["launcher_pid"]:
-            launcher = Identity(row["launcher_pid"], row["launcher_start"])
+        launcher = _launcher_of(row, status) or await self._late_launcher(directory)
         if launcher is None:
-            launcher = await self._late_launcher(directory)
-        if launcher is not None and row["spawned_at"] is None:
+            if not await asyncio.to_thread(processes.members, self._spawner.marker(attempt_id), None):
+                await self._judge(attempt_id, status)
+            return None
+        if row["spawned_at"] is None:
             await self._board.write(
                 attempts.spawned,
                 attempt_id,
@@ -187,33 +204,37 @@ class Monitor:
         ended = asyncio.create_task(processes.exited(agent))
         try:
             printed = _Printed(self._spawner.directory(attempt_id))
-            while not ended.done():
+            while not ended.done() and processes.alive(agent):
                 row = await self._board.one(attempts.ONE_NOT_GONE, id=attempt_id)
                 if row is None or row["ended_at"] is not None:
                     return
                 grown_at = await asyncio.to_thread(printed.grown_at, self._board.clock.boot())
-                pause = await self._within_limits(attempt_id, limits(row, grown_at), row["warned_at"])
+                pause = await self._within_limits(row, limits(row, grown_at))
                 if pause is not None:
                     await _first_of(ended, self._news[attempt_id].wait(), within=pause)
+            if ended.done():
+                ended.result()
             await self._judge(attempt_id, await self._last_status(attempt_id, launcher))
         finally:
             ended.cancel()
 
-    async def _within_limits(self, attempt_id: int, found: list[Limit], warned_at: str | None) -> float | None:
+    async def _within_limits(self, row: Record, found: list[Limit]) -> float | None:
         """Warn, or end the attempt at a limit; seconds until the next look, None when it has ended."""
+        attempt_id, warned_at = row["id"], row["warned_at"]
         now = self._board.clock.boot()
         over = next((limit for limit in found if limit.at <= now), None)
         if over is not None:
-            await self._board.write(_end, attempt_id, Verdict(over.outcome, over.sentence))
+            await self._board.write(_end, attempt_id, Verdict(over.outcome, f"{over.sentence} is over"))
             return None
         near = next((limit for limit in found if limit.warn_at <= now), None)
         if near is not None and warned_at is None:
-            await self._board.write(attempts.warned, attempt_id, f"{near.sentence}: {near.at - now:.0f} s are left")
+            await self._board.write(
+                attempts.warned, attempt_id, f"{near.sentence} is near: {near.at - now:.0f} s are left"
+            )
         times = [limit.at for limit in found] + (
             [limit.warn_at for limit in found if limit.warn_at > now] if warned_at is None else []
         )
-        shortest = min(limit.seconds for limit in found)
-        return max(0.005, min(min(times) - now, shortest / 4))
+        return max(0.005, min(min(times) - now, between_looks(row)))
 
     async def _last_status(self, attempt_id: int, launcher: Identity) -> Status | None:
         """The status once it is final, or as it is when the launcher is gone."""
@@ -232,6 +253,8 @@ class Monitor:
         directory = self._spawner.directory(attempt_id)
         if found.outcome == "no_report" and not self._calls_back(config):
             await hand_in_stdout(self._board, attempt_id, directory)
+        if found.outcome in ("crashed", "killed", "lost", "no_report"):
+            found = found.saying(await asyncio.to_thread(last_line, directory))
         await self._board.write(_end, attempt_id, found)
 
     # --- to the proof that it is gone --------------------------------------------------------------------
@@ -243,42 +266,50 @@ class Monitor:
             return
         directory = self._spawner.directory(attempt_id)
         status = await asyncio.to_thread(processes.read_status, directory)
-        if launcher is not None or (status is not None and status.launcher is not None):
-            launcher = launcher or (status.launcher if status else None)
-            if launcher is not None and row["boot_id"] == self._board.clock.boot_id():
-                await self._settle(row, launcher, status)
-                if not await self._proved_gone(attempt_id, launcher):
-                    return
-                status = await asyncio.to_thread(processes.read_status, directory)
+        launcher = launcher or _launcher_of(row, status)
+        if await asyncio.to_thread(_may_live, directory, row, launcher, status, self._board.clock.boot_id()):
+            if launcher is not None:
+                await self._settle(row, launcher)
+            if not await self._proved_gone(attempt_id, launcher):
+                return
+            status = await asyncio.to_thread(processes.read_status, directory)
         code, number = (status.code, status.signal) if status else (None, None)
         await self._board.write(attempts.gone, attempt_id, code=code, signal=number)
+        self._said.pop(attempt_id, None)
 
-    async def _settle(self, row: Any, launcher: Identity, status: Status | None) -> None:
-        """Give an agent that reported by itself its time to finish, and its leftovers theirs."""
-        if self._hurry or not (OUTCOMES[row["outcome"]].settles or _over(status)):
+    async def _settle(self, row: Record, launcher: Identity) -> None:
+        """Give an agent that reported by itself its time to finish, and then its leftovers theirs."""
+        if self._hurry:
             return
+        agent = _agent_in(row)
+        if agent is not None and processes.alive(agent):
+            if not OUTCOMES[row["outcome"]].settles:
+                return
+            await _first_of(processes.exited(agent), self._hurried(row["id"]), within=self._settling(row))
+            if processes.alive(agent):
+                return
         config = self._settings.agents.get(row["agent_id"])
-        if config is not None and config.leftovers == "keep" and _over(status):
-            await processes.exited(launcher)
-            return
-        hurry = asyncio.create_task(self._hurried(row["id"]))
-        try:
-            await _first_of(asyncio.create_task(processes.exited(launcher)), hurry, within=row["settle_seconds"])
-        finally:
-            hurry.cancel()
+        keep = config is not None and config.leftovers == "keep"
+        within = None if keep else self._settling(row)
+        await _first_of(processes.exited(launcher), self._hurried(row["id"]), within=within)
+
+    def _settling(self, row: Record) -> float:
+        """Seconds that are left of settle_seconds, which began when the attempt ended: a restart does not begin them anew."""
+        gone_by = seconds_between(row["ended_at"], self._board.clock.now())
+        return float(max(0.0, row["settle_seconds"] - max(0.0, gone_by)))
 
     async def _hurried(self, attempt_id: int) -> None:
         while not self._hurry:
             self._news[attempt_id].clear()
             await self._news[attempt_id].wait()
 
-    async def _proved_gone(self, attempt_id: int, launcher: Identity) -> bool:
+    async def _proved_gone(self, attempt_id: int, launcher: Identity | None) -> bool:
         """Stop whatever is left; False (and a notice) when something cannot be proved gone."""
         row = await self._board.one(attempts.ONE_NOT_GONE, id=attempt_id)
         if row is None:
             return False
         config = self._settings.agents.get(row["agent_id"])
-        agent = Identity(row["agent_pid"], row["agent_start"]) if row["agent_pid"] else None
+        agent = _agent_in(row)
         marker = self._spawner.marker(attempt_id)
         if await asyncio.to_thread(processes.members, marker, launcher, agent):
             await self._board.write(attempts.stopped, attempt_id)
@@ -307,6 +338,11 @@ class Monitor:
         return config is None or config.calls_back
 
     async def _told(self, attempt_id: int, verb: str, reason: str | None = None) -> None:
+        """Write an event, once as long as it would say the same."""
+        said = self._said.setdefault(attempt_id, set())
+        if (verb, reason) in said:
+            return
+        said.add((verb, reason))
         try:
             await self._board.write(attempts.tell, attempt_id, verb, reason)
         except BlackboardError:
@@ -343,8 +379,22 @@ def _size(file: Path) -> int:
         return 0
 
 
-def _over(status: Status | None) -> bool:
-    return status is not None and status.phase in ("exit", "signal")
+def _launcher_of(row: Record, status: Status | None) -> Identity | None:
+    """The launcher as it says itself, or as it was recorded when it was started."""
+    if status is not None and status.launcher is not None:
+        return status.launcher
+    return Identity(row["launcher_pid"], row["launcher_start"]) if row["launcher_pid"] else None
+
+
+def _agent_in(row: Record) -> Identity | None:
+    return Identity(row["agent_pid"], row["agent_start"]) if row["agent_pid"] else None
+
+
+def _may_live(directory: Path, row: Record, launcher: Identity | None, status: Status | None, boot_id: str) -> bool:
+    """Whether anything of an attempt could live: not if nothing was started, or before the machine was."""
+    if launcher is None and (status is None or status.phase == "void"):
+        return False
+    return not _of_another_boot(directory, row["boot_id"], boot_id)
 
 
 def _never_started(directory: Path) -> bool:
@@ -379,14 +429,20 @@ def _end(tx: Tx, attempt_id: int, found: Verdict) -> bool:
     return True
 
 
+def _stop_all(tx: Tx) -> None:
+    for row in attempts.not_gone(tx):
+        _end(tx, row["id"], Verdict("stopped", "the orchestrator was told to stop"))
+
+
 def _start_for(tx: Tx, attempt_id: int) -> None:
     """Say `start` for a program that never calls back."""
     attempt = attempts.get(tx, attempt_id)
     if attempt["ended_at"] is None and attempt["started_at"] is None:
         verbs.start(tx, attempt, actor=ENGINE)
+        attempts.started(tx, attempt)
 
 
-async def _first_of(*what: Awaitable[Any], within: float) -> None:
+async def _first_of(*what: Awaitable[Any], within: float | None) -> None:
     """Wait until one of several is done, or the time is over. Futures handed in are left alone."""
     waiting = [asyncio.ensure_future(each) for each in what]
     try:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import queue
+import sqlite3
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from blackboard.board import ReadOnly
+from blackboard.errors import BlackboardError
 from orchestrator.screen import STYLES, Screen
 
 Event = Mapping[str, Any]
@@ -25,20 +29,14 @@ def as_value(event: Event) -> dict[str, Any]:
     return value
 
 
-def as_line(event: Event) -> str:
-    """An event for a person: `09:00:00 task 7 claimed → working  start by executor:worker: reason`."""
+def as_line(event: Event, title: str = "") -> str:
+    """An event for a person: `09:00:00  task 7  claimed → working  start by executor:worker "Title": reason`."""
     value = as_value(event)
     data = value.get("data") if isinstance(value.get("data"), dict) else {}
-    words = [
-        value["at"][11:19],
-        _about(value),
-        _move(value),
-        value["verb"],
-        f"by {value['actor']}",
-        *_facts(value, data or {}),
-    ]
-    line = " ".join(word for word in words if word)
-    return f"{line}: {_short(value['reason'])}" if value.get("reason") else line
+    head = f"{value['at'][11:19]}  {_about(value):<9} {_move(value):<20} {value['verb']} by {value['actor']}"
+    words = [head, *([f'"{_short(title, 50)}"'] if title and value.get("dst") else []), *_facts(value, data or {})]
+    told_before = value["verb"] == "ended"  # by the move that ended it
+    return " ".join(words) + (f": {_short(value['reason'])}" if value.get("reason") and not told_before else "")
 
 
 def style_of(event: Event) -> str:
@@ -92,23 +90,36 @@ def _short(text: str, most: int = 200) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-class Narrator:
-    """Prints events from a thread of its own. A terminal that takes nothing costs lines, never the daemon's time."""
+# What a person at the terminal of `run` is not told line by line: it says what the moves around it say already.
+ASIDE = frozenset({"slot_added", "spawned", "ended", "gone"})
 
-    def __init__(self, screen: Screen, most: int = 10_000) -> None:
+
+class Narrator:
+    """Prints events from a thread of its own. A terminal that takes nothing costs lines, never the daemon's time.
+
+    `command`: how a person calls this program, for lines that say what to type; `board`: where titles are read.
+    """
+
+    def __init__(self, screen: Screen, command: str, board: Path, most: int = 10_000) -> None:
         self._screen = screen
-        self._waiting: queue.Queue[tuple[object, str, str] | None] = queue.Queue(most)
+        self._command = command
+        self._titles = Titles(board)
+        self._reviews: set[int] = set()
+        self._waiting: queue.Queue[Event | tuple[object, str] | None] = queue.Queue(most)
         self._thread = threading.Thread(target=self._print, name="narrator", daemon=True)
         self._thread.start()
 
     def event(self, event: Event) -> None:
-        """Tell one event; at once, from any thread."""
-        self.say(as_value(event), as_line(event), style_of(event))
+        """Tell one event; from any thread, at once."""
+        self._put(event)
 
-    def say(self, value: object, line: str, style: str = "") -> None:
+    def say(self, value: object, line: str) -> None:
         """Tell something else: `value` in JSON, `line` for a person."""
+        self._put((value, line))
+
+    def _put(self, told: Event | tuple[object, str]) -> None:
         with suppress(queue.Full):  # the events are on the board; `orchestrator events` shows them
-            self._waiting.put_nowait((value, line, style))
+            self._waiting.put_nowait(told)
 
     def __enter__(self) -> Narrator:
         return self
@@ -125,8 +136,58 @@ class Narrator:
         self._thread.join(timeout=2)
 
     def _print(self) -> None:
-        while (told := self._waiting.get()) is not None:
-            try:
-                self._screen.stream(*told)
-            except (OSError, ValueError):  # nobody reads any more
-                return
+        with suppress(OSError, ValueError):  # nobody reads any more
+            while (told := self._waiting.get()) is not None:
+                if isinstance(told, tuple):
+                    self._screen.stream(*told)
+                else:
+                    self._print_event(told)
+
+    def _print_event(self, event: Event) -> None:
+        title = "" if self._screen.as_json else self._titles.of(event["task_id"])
+        if self._screen.as_json or event["verb"] not in ASIDE:
+            self._screen.stream(as_value(event), as_line(event, title), style_of(event))
+        hint = self._hint(event)
+        if hint:
+            self._screen.line(f"{'':10}{hint}", "bold")
+
+    def _hint(self, event: Event) -> str:
+        """What a person may type now. A review is offered once its agent is gone: until then it may be automatic."""
+        task = event["task_id"]
+        if event["dst"] == "review":
+            self._reviews.add(task)
+        elif event["dst"]:
+            self._reviews.discard(task)
+        if event["dst"] == "blocked":
+            return f'{self._command} answer {task} "..."'
+        if event["verb"] == "gone" and task in self._reviews:
+            return f'{self._command} show {task}, then approve {task} or reject {task} "..."'
+        return ""
+
+
+class Titles:
+    """Titles of tasks, read once each. A board that cannot be read has none."""
+
+    TITLE = "SELECT title FROM tasks WHERE id = :id"
+
+    def __init__(self, board: Path) -> None:
+        self._board = board
+        self._known: dict[int, str] = {}
+
+    def of(self, task: int | None) -> str:
+        """The title of a task, empty when there is none."""
+        if task is None:
+            return ""
+        if task not in self._known:
+            if len(self._known) > 10_000:
+                self._known.clear()
+            self._known[task] = self._read(task)
+        return self._known[task]
+
+    def _read(self, task: int) -> str:
+        try:
+            with ReadOnly(self._board) as board:
+                row = board.one(self.TITLE, id=task)
+        except (BlackboardError, sqlite3.Error):
+            return ""
+        return str(row["title"]) if row else ""

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 from blackboard.board import ReadOnly
 from blackboard.errors import BlackboardError
 from blackboard.lock import holder
-from orchestrator import exits, operator_token
+from orchestrator import exits, operator_token, slot_check
 from orchestrator.config import AgentConfig, Settings
 from orchestrator.filesystem import NETWORK, kind_of
 
@@ -128,6 +128,17 @@ def _agent(name: str, agent: AgentConfig) -> Findings:
         yield Finding("fail", f"agent {name}", f"its workspace {agent.workspace} is not a folder", exits.USAGE)
 
 
+def _slots(settings: Settings) -> Findings:
+    for file in settings.slots.files:
+        try:
+            sentences = slot_check.refused(settings, file)
+        except BlackboardError as error:
+            sentences = [error.sentence]
+        yield from (Finding("fail", "slots", sentence, exits.USAGE) for sentence in sentences)
+        if not sentences:
+            yield Finding("ok", "slots", str(file))
+
+
 def _board_place(settings: Settings) -> Findings:
     for what, path in (("board", settings.board), ("state", settings.state_dir)):
         kind = kind_of(path)
@@ -202,5 +213,5 @@ def _is_open(path: Path) -> bool:
 
 
 LOOKS: tuple[Callable[[Settings], Findings], ...] = (
-    _platform, _sqlite, _config, _prompts, _agents, _board, _token, _api,
+    _platform, _sqlite, _config, _prompts, _agents, _slots, _board, _token, _api,
 )  # fmt: skip

@@ -99,7 +99,7 @@ def _scan(marker: str, launcher: Identity | None, agent: Identity | None) -> Sca
     session: set[int] = set()
     if launcher is not None and (launcher.pid not in table or launcher.pid in known):
         session = {pid for pid, row in table.items() if row.session == launcher.pid and row.start >= launcher.start}
-        if True:
+        if launcher.pid in known or session & sure:
             sure = _with_descendants(sure | session, table)
     return _living(sure, table), _living(session - sure, table)
 

@@ -32,12 +32,12 @@ PROJECT = "SELECT project_id FROM tasks WHERE id = :task"
 
 def operate(settings: Settings, task: int, verb: str, detail: str | None) -> Answer:
     """A person's verb on a task: approve, reject, answer, cancel, reopen."""
-    from blackboard import reports
+    from blackboard import people
 
     project = project_of(settings, task)
 
     def direct(tx: Tx, token_hash: bytes) -> Answer:
-        return reports.operate(tx, token_hash, project, task, verb, detail)
+        return people.operate(tx, token_hash, project, task, verb, detail)
 
     return write(settings, f"/api/projects/{project}/tasks/{task}/{verb}", {"detail": detail}, direct)
 

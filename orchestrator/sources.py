@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from blackboard import journal, slots
 from blackboard.board import Board
 from blackboard.clock import from_text, seconds_between, to_text
-from blackboard.errors import BlackboardError
+from blackboard.errors import BlackboardError, Unavailable
 from blackboard.policy import Policies
 from orchestrator import slot_files
 
@@ -75,8 +75,13 @@ class SlotFiles:
                 document, source=self._source(file), project=self._project, time_zone=self._time_zone, complete=True
             )
             taken = await self._board.write(slots.take_in, schedule, self._policies, ENGINE)
+        except Unavailable:
+            raise
         except BlackboardError as error:
             await self._refused(file, error.sentence)
+            return 0
+        except ValueError as error:  # text that no board can keep: a lone surrogate
+            await self._refused(file, f"it holds text that cannot be kept: {error}")
             return 0
         return len(taken.tasks)
 

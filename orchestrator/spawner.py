@@ -137,6 +137,8 @@ class Spawner:
 
 def _prepare(tx: Tx, attempt_id: int, settings: Settings) -> dict[str, Any]:
     """Record where the attempt works, and gather what its prompt says: one transaction."""
+    if attempts.get(tx, attempt_id)["ended_at"] is not None:
+        raise SpawnError("released", "it was ended before it was started")
     brief = questions.brief(tx, attempt_id)
     agent = settings.agents.get(brief["agent"])
     own = settings.workspaces_dir / brief["project"] / str(brief["task"]["id"])
@@ -174,6 +176,12 @@ def last_words(directory: Path, most: int = TAIL_BYTES) -> str:
         if text.strip():
             parts.append(f"{name}:\n{text.strip()}")
     return redact("\n".join(parts))
+
+
+def last_line(directory: Path) -> str:
+    """The last line an attempt wrote to stderr, cut and without tokens; empty when there is none."""
+    lines = [line.strip() for line in _end(directory / "stderr.log", TAIL_BYTES).splitlines() if line.strip()]
+    return redact(lines[-1])[:200] if lines else ""
 
 
 def _end(path: Path, most: int) -> str:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from blackboard import attempts, claims, families, journal, questions, verbs
@@ -50,7 +51,7 @@ class Orchestrator:
         )  # fmt: skip
         self._last_tick: float | None = None
         self._faults: dict[str, str] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._rehearsing = False
 
     def wake(self) -> None:
         """Something changed: look at once."""
@@ -63,40 +64,47 @@ class Orchestrator:
     async def start(self) -> None:
         """Take the board over: fix the address, carry on what was left undone, adopt what lives."""
         await asyncio.to_thread(keep_to_one_board, self._settings, self._board.board_id)
-        await self._board.write(_fix_base_url, self._base_url)
+        await self._fix_base_url()
         self._told = int((await self._board.read(questions.overview))["last_event"] or 0)
         await self._board.write(families.sweep)
         await self._board.foreign_commits()
 
     async def run(self) -> None:
         """Tick until cancelled."""
-        self._tasks = [
-            asyncio.create_task(
-                self._every(self._settings.tick.foreign_poll_seconds, self._look_around), name="look around"
-            ),
-            asyncio.create_task(self._every(self._settings.tick.source_poll_seconds, self._take_in), name="slot files"),
-        ]
-        try:
+        tick = self._settings.tick
+        async with _beside(
+            self._every(tick.foreign_poll_seconds, self._look_around),
+            self._every(tick.source_poll_seconds, self._take_in),
+        ):
             while True:
                 self._woken.clear()
                 await self._sleep(more=await self.tick())
-        finally:
-            for task in self._tasks:
-                task.cancel()
 
     async def once(self, *, dry_run: bool = False) -> None:
         """One pass; then wait until everything it started is gone. A dry run starts nothing."""
         if dry_run:
+            self._rehearsing = True
             await self._step("slots", self._take_in)
             await self._step("dry run", self._rehearse)
         else:
-            await self.tick()
-            await self._monitor.quiet()
+            while await self.tick():
+                pass
+            async with _beside(
+                self._every(self._settings.tick.foreign_poll_seconds, self._look_around), self._reconciling()
+            ):
+                await self._monitor.quiet()
         await self._tell()
 
+    async def _reconciling(self) -> None:
+        """After the one pass: nothing more is claimed, but what ends on the board is seen."""
+        while True:
+            self._woken.clear()
+            await self._step("reconcile", self._monitor.reconcile)
+            await self._woken.wait()
+
     async def stop(self, on_exit: str = "stop") -> None:
-        """End what lives (`stop`) or leave it for the next start (`leave`)."""
-        await (self._monitor.stop() if on_exit == "stop" else self._monitor.leave())
+        """End what lives (`stop`) or leave it for the next start (`leave`). A dry run has nothing of its own to end."""
+        await (self._monitor.stop() if on_exit == "stop" and not self._rehearsing else self._monitor.leave())
         self._spawner.close()
         await self._tell()
 
@@ -179,6 +187,16 @@ class Orchestrator:
                     self._told = event["id"]
                     self._announce(event)
 
+    async def _fix_base_url(self) -> None:
+        """The address agents were told stays while any of them lives."""
+        row = await self._board.one(BASE_URL)
+        if row is not None and row["value"] != self._base_url and (living := await self._monitor.living()):
+            raise Refused(
+                f"attempts that still live were told to report to {row['value']}, not {self._base_url}: start on that "
+                f"address, or end them first. They are: {', '.join(living)}"
+            )
+        await self._board.write(_put_base_url, self._base_url)
+
     # --- sleeping ---------------------------------------------------------------------------------------
 
     async def _every(self, seconds: float, step: Callable[[], Awaitable[Any]]) -> None:
@@ -214,14 +232,7 @@ INSERT INTO meta (key, value) VALUES ('base_url', :url) ON CONFLICT (key) DO UPD
 """
 
 
-def _fix_base_url(tx: Tx, url: str) -> None:
-    """The address agents were told stays while any of them lives."""
-    row = tx.one(BASE_URL)
-    living = attempts.not_gone(tx)
-    if row is not None and row["value"] != url and any(each["spawned_at"] for each in living):
-        held = ", ".join(f"{each['id']} (task {each['task_id']}, {each['agent_id']})" for each in living)
-        raise Refused(f"attempts that still live were told to report to {row['value']}, not {url}: start on that address, "
-                      f"or wait for them. They are: {held}")  # fmt: skip
+def _put_base_url(tx: Tx, url: str) -> None:
     tx.run(PUT_BASE_URL, url=url)
 
 
@@ -230,5 +241,19 @@ def _tell_fault(tx: Tx, sentence: str) -> None:
 
 
 def _end_rehearsal(tx: Tx, attempt_id: int, outcome: str, detail: str) -> None:
-    verbs.end_badly(tx, attempts.get(tx, attempt_id), outcome, actor="engine:tick", detail=detail)
+    attempt = attempts.get(tx, attempt_id)
+    if attempt["ended_at"] is None:  # a person may have cancelled the task meanwhile
+        verbs.end_badly(tx, attempt, outcome, actor="engine:tick", detail=detail)
     attempts.gone(tx, attempt_id)
+
+
+@asynccontextmanager
+async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Have this done for as long as the block lasts."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -22,10 +22,16 @@ class Verdict(NamedTuple):
     code: int | None = None
     signal: int | None = None
 
+    def saying(self, last_line: str) -> Verdict:
+        """The same with the program's last words, if it had any."""
+        return self._replace(detail=f"{self.detail}; its last words: {last_line}") if last_line else self
+
 
 def verdict(status: Status | None) -> Verdict:
     """The outcome of a process that is gone while its task is still claimed or working."""
-    if status is None or status.phase in ("void", "starting"):
+    if status is None:
+        return Verdict("spawn_failed", "its launcher ended before it could start anything: launcher.log may say why")
+    if status.phase == "void":
         return Verdict("released", "nothing was ever started")
     if status.phase == "spawn_failed":
         return Verdict("spawn_failed", status.message or "the program could not be started")
@@ -71,17 +77,28 @@ def limits(attempt: Record, printed_boot: float | None) -> list[Limit]:
     """
     begun = float(attempt["spawned_boot"] or 0.0)
     signs = [sign for sign in (attempt["seen_boot"], printed_boot) if sign is not None]
-    found = [Limit("timed_out", begun, attempt["wall_seconds"], f"it may take {attempt['wall_seconds']:g} s in all")]
+    found = [Limit("timed_out", begun, attempt["wall_seconds"], f"the limit of {attempt['wall_seconds']:g} s in all")]
     if signs:
         found.append(
             Limit(
-                "idle", max(signs), attempt["idle_seconds"], f"no call and no output for {attempt['idle_seconds']:g} s"
+                "idle",
+                max(signs),
+                attempt["idle_seconds"],
+                f"the limit of {attempt['idle_seconds']:g} s without a call or output",
             )
         )
     else:
         found.append(
             Limit(
-                "no_start", begun, attempt["startup_seconds"], f"no sign of life for {attempt['startup_seconds']:g} s"
+                "no_start",
+                begun,
+                attempt["startup_seconds"],
+                f"the limit of {attempt['startup_seconds']:g} s until the first sign of life",
             )
         )
     return sorted(found, key=lambda limit: limit.at)
+
+
+def between_looks(attempt: Record) -> float:
+    """The most seconds between two looks: a quarter of the shortest limit, also of one that only begins with a call."""
+    return float(min(attempt["wall_seconds"], attempt["idle_seconds"], attempt["startup_seconds"])) / 4

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from starlette.types import ASGIApp
 
 from api import ApiConfig, create_app
 from blackboard import tokens
@@ -66,6 +67,7 @@ class House:
     """A board with its API. `wakes` counts the calls of `wake`."""
 
     board: Board
+    app: ASGIApp
     client: httpx.AsyncClient
     workspaces: Path
     wakes: list[None] = field(default_factory=list)
@@ -122,6 +124,18 @@ class House:
         return {**own, **({"authorization": f"Bearer {token}"} if token else {})}
 
 
+def problem(response: httpx.Response, status: int, code: str) -> dict[str, object]:
+    """The problem a response carries, after looking that it is the one expected and whole."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    told = response.json()
+    assert isinstance(told, dict)
+    assert (told["status"], told["code"]) == (status, code)
+    assert told["type"] == f"urn:blackboard:problem:{code}"
+    assert len(str(told["detail"])) > 10
+    return told
+
+
 @asynccontextmanager
 async def open_house(
     path: Path, config: ApiConfig | None = None, ready: Callable[[], Sequence[str]] = lambda: ()
@@ -131,6 +145,6 @@ async def open_house(
     app = create_app(board, config or ApiConfig(), wake=lambda: wakes.append(None), ready=ready)
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE_URL) as client:
-            yield House(board, client, path / "workspaces", wakes)
+            yield House(board, app, client, path / "workspaces", wakes)
     finally:
         await board.close()

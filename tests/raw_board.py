@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +98,12 @@ class RawBoard:
         self.move(task, "submit", "review", f"executor:{agent}", reason="made it")
         self.gone(attempt)
         return attempt
+
+
+def shell(path: Path | str, script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in the sqlite3 shell, as an operator's machine has it: none of our settings."""
+    program = shutil.which("sqlite3")
+    assert program, "this test asks the sqlite3 shell: apt-get install sqlite3"
+    return subprocess.run(
+        [program, "-batch", "-init", "/dev/null", str(path)], input=script, capture_output=True, text=True
+    )

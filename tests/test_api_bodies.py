@@ -33,7 +33,7 @@ class Report(BaseModel):
 
 
 AS_JSON, AS_FORM, AS_TEXT = b"application/json", b"application/x-www-form-urlencoded", b"text/plain"
-HARD = "it's \"quoted\" $(touch /tmp/x) `id` \\n real\nnewline\r\n\ttab 100% a+b&c=d;e 🎉 \u202e é ﷽ </script> {{x}} \x7f\x01"
+HARD = 'it\'s "quoted" $(touch /tmp/x) `id` \\n real\nnewline\r\n\ttab 100% a+b&c=d;e 🎉 \u202e é ﷽ </script> {{x}} \x7f\x01'
 
 
 def parse(body: bytes = b"", kind: bytes = AS_JSON, query: bytes = b"", main: str | None = "detail") -> Report:
@@ -64,9 +64,7 @@ def test_json_by_each_of_its_names(kind: bytes) -> None:
 
 def test_a_form_names_inner_fields_with_a_dot_and_repeats_lists() -> None:
     report = parse(b"status=review&final=true&priority=7&needs=1&needs=2&output.title=T&output.content=C", AS_FORM)
-    assert report == Report(
-        status="review", final=True, priority=7, needs=[1, 2], output=Part(title="T", content="C")
-    )
+    assert report == Report(status="review", final=True, priority=7, needs=[1, 2], output=Part(title="T", content="C"))
 
 
 @pytest.mark.parametrize("kind", [b"text/plain", b"text/markdown;charset=UTF-8", b"application/octet-stream", b""])
@@ -189,7 +187,13 @@ def test_a_field_in_the_query_and_in_the_body_is_refused(body: bytes, kind: byte
 
 @pytest.mark.parametrize(
     "kind",
-    [b"multipart/form-data; boundary=x", b"application/xml", b"image/png", b"text/plain; charset=latin-1", b"application"],
+    [
+        b"multipart/form-data; boundary=x",
+        b"application/xml",
+        b"image/png",
+        b"text/plain; charset=latin-1",
+        b"application",
+    ],
 )
 def test_other_kinds_of_body_are_unsupported(kind: bytes) -> None:
     with pytest.raises(HttpError) as caught:
@@ -229,9 +233,7 @@ def test_a_wrong_value_is_named_but_not_repeated() -> None:
 
 async def test_a_body_in_parts_is_one_body() -> None:
     parts = [b"a", b"", b"b" * 1000, b"c"]
-    messages = [
-        {"type": "http.request", "body": part, "more_body": number < 4} for number, part in enumerate(parts, 1)
-    ]
+    messages = [{"type": "http.request", "body": part, "more_body": number < 4} for number, part in enumerate(parts, 1)]
 
     async def receive() -> dict[str, Any]:
         return messages.pop(0)

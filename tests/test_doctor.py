@@ -342,6 +342,11 @@ def look(folder: Path) -> dict[str, tuple[str, int, int]]:
     }
 
 
+def test_the_doctor_knows_the_version_that_is_shipped() -> None:
+    assert f"PRAGMA user_version = {max(file.VERSIONS)};" in SCHEMA
+    assert f"PRAGMA application_id = {file.APPLICATION_ID};" in SCHEMA
+
+
 @pytest.mark.parametrize("wal", [True, False])
 def test_a_closed_board_is_checked_without_a_trace(tmp_path: Path, history: RawBoard, wal: bool) -> None:
     path = written(tmp_path / "board ?#%.db", history, wal)

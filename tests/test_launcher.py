@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import processes
+from orchestrator import launcher, processes
 from orchestrator.processes import Identity, Status
 from tests.torture.harness import PATH, Attempt, until
 
@@ -251,6 +251,16 @@ def test_every_adopted_child_is_reaped(attempt: Attempt) -> None:
     attempt.clear()
 
 
+def test_leftovers_are_never_signalled_by_pid_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    stranger = subprocess.Popen(["sleep", "30"])
+    start = launcher.start_of(stranger.pid)
+    monkeypatch.setattr(launcher, "descendants", lambda: [(start - 1, stranger.pid)])
+    launcher.signal_descendants(signal.SIGKILL)
+    monkeypatch.setattr(launcher, "descendants", lambda: [(start, stranger.pid)])
+    launcher.signal_descendants(signal.SIGTERM)
+    assert stranger.wait(5) == -signal.SIGTERM
+
+
 # --- Logs -------------------------------------------------------------------------------------------------------
 
 
@@ -259,6 +269,7 @@ def test_a_flood_of_1_gb_leaves_a_bounded_log_and_a_small_launcher(attempt: Atte
     until((attempt.folder / "flooded").exists, 20)
     assert status.launcher is not None
     memory = Path(f"/proc/{status.launcher.pid}/status").read_text()
+    disk = (attempt.folder / "stdout.log").stat().st_blocks * 512
     (attempt.folder / "go").touch()
     assert attempt.finish().code == 0
     log = attempt.stdout
@@ -267,7 +278,8 @@ def test_a_flood_of_1_gb_leaves_a_bounded_log_and_a_small_launcher(attempt: Atte
     assert 1 << 19 < len(log) <= 1 << 20
     assert log.startswith(b"first line\n\0")
     assert log.endswith(b"\0last line\n")
-    assert int(splice[1]) > 1 << 29
+    assert int(splice[1]) == (1 << 30) + len("first line\nlast line\n") - len(log) + len(splice[0])
+    assert disk < 1 << 26
     assert int(re.findall(r"VmHWM:\s+(\d+) kB", memory)[0]) < 40_000
 
 
@@ -285,6 +297,38 @@ def test_a_cut_keeps_the_first_and_the_newest_lines_and_counts_the_rest(attempt:
     assert (len(head), len(tail)) == (4096, 8192)
     assert int(splice[1]) == len(whole) - len(head) - len(tail)
     assert len(SPLICE.findall(log)) == 1
+
+
+def test_nothing_written_during_a_cut_is_lost(attempt: Attempt) -> None:
+    lines = "import os\nfor number in range(100_000): os.write(1, b'%09d\\n' % number)"
+    attempt.start("python", "-c", lines, log_cap=65536)
+    attempt.finish()
+    splice = SPLICE.search(attempt.stdout)
+    assert splice is not None
+    head, tail = attempt.stdout[: splice.start()], attempt.stdout[splice.end() :]
+    assert tail == b"".join(b"%09d\n" % number for number in range(100_000))[-len(tail) :]
+    assert len(head) + len(tail) + int(splice[1]) == 1_000_000
+
+
+def test_where_no_hole_can_be_made_the_newest_part_moves_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "punch", lambda file, begin, end: False)
+    path = tmp_path / "log"
+    log = launcher.Log(str(path), 8192)
+    whole = b""
+    for number in range(2000):
+        whole += (line := b"%09d\n" % number)
+        with path.open("ab") as file:
+            file.write(line)
+        if number % 100 == 99:
+            log.grew_fast()
+            assert path.stat().st_size <= 8192
+    os.close(log.file)
+    splice = SPLICE.search(path.read_bytes())
+    assert splice is not None
+    head, tail = path.read_bytes()[: splice.start()], path.read_bytes()[splice.end() :]
+    assert head == whole[:2048]
+    assert whole.endswith(tail)
+    assert len(head) + len(tail) + int(splice[1]) == len(whole)
 
 
 def test_a_log_below_its_cap_is_left_alone(attempt: Attempt) -> None:

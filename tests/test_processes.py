@@ -15,7 +15,7 @@ import uvloop
 
 from orchestrator import processes
 from orchestrator.processes import Identity, Status
-from tests.torture.harness import Attempt, until
+from tests.torture.harness import PATH, Attempt, until
 
 
 @pytest.fixture
@@ -116,11 +116,12 @@ def test_a_marker_counts_only_as_a_whole(attempt: Attempt) -> None:
     def marked(value: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(["sleep", "30"], env={"A": "b", processes.MARKER: value})
 
-    one, longer, shorter = marked("m:11"), marked("m:111"), marked("m:1")
-    other = subprocess.Popen(["sleep", "30"], env={"X" + processes.MARKER: "m:11"})
+    marker = f"{attempt.marker}:1"
+    one, longer, shorter = marked(marker), marked(f"{marker}1"), marked(attempt.marker)
+    other = subprocess.Popen(["sleep", "30"], env={"X" + processes.MARKER: marker})
     try:
-        until(lambda: processes.members("m:11", None))
-        assert processes.members("m:11", None) == {processes.identity(one.pid)}
+        until(lambda: processes.members(marker, None))
+        assert processes.members(marker, None) == {processes.identity(one.pid)}
     finally:
         for process in (one, longer, shorter, other):
             process.kill()
@@ -176,6 +177,8 @@ async def test_a_stopped_agent_is_killed_all_the_same(attempt: Attempt) -> None:
     status = attempt.start("sleep", "20")
     assert status.agent is not None
     processes.signal_safely(status.agent, signal.SIGSTOP)
+    agent = f"/proc/{status.agent.pid}/stat"
+    await asyncio.to_thread(until, lambda: ") T " in Path(agent).read_text())
     assert await stop(attempt, status)
     assert attempt.finish().signal == signal.SIGKILL
 
@@ -219,6 +222,44 @@ async def test_a_launcher_that_does_not_leave_is_killed_last(attempt: Attempt, m
     signals: list[tuple[int, set[Identity]]] = []
     assert await stop(attempt, status, on_signal=lambda *told: signals.append(told))
     assert signals == [(signal.SIGTERM, {status.agent}), (signal.SIGKILL, {status.launcher})]
+
+
+async def test_with_the_launcher_killed_its_session_counts_because_the_agent_is_in_it(attempt: Attempt) -> None:
+    attempt.start("sh", "-c", "(env -i sleep 20 &); echo ready; sleep 20", env={"PATH": PATH})
+    status = await ready(attempt)
+    whole = attempt.members()
+    assert status.launcher is not None
+    processes.signal_safely(status.launcher, signal.SIGKILL)
+    attempt.finish()
+    assert attempt.members() == whole - {status.launcher}
+    assert len(whole) == 4
+    assert await stop(attempt, status)
+
+
+async def test_one_empty_scan_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody: set[Identity] = set()
+    late = {Identity(1 << 22, 1)}
+    scans = [(nobody, nobody), (nobody, nobody), (late, nobody), (nobody, nobody), (nobody, nobody)]
+    monkeypatch.setattr(processes, "_scan", lambda *attempt: scans.pop(0))
+    assert await processes.stop("m", None, None, grace=5.0)
+    assert scans == []
+
+
+async def test_all_are_frozen_then_the_newest_is_killed_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[int, int]] = []
+
+    def record(one: Identity, number: int) -> bool:
+        sent.append((one.pid, number))
+        return True
+
+    old, young, launcher = Identity(7, 10), Identity(5, 11), Identity(3, 9)
+    monkeypatch.setattr(
+        processes, "_scan", lambda *attempt: ({old, young, launcher} if len(sent) < 6 else set(), set())
+    )
+    monkeypatch.setattr(processes, "signal_safely", record)
+    assert await processes.stop("m", launcher, None, graceful=signal.SIGINT, grace=0)
+    expected = [signal.SIGINT, signal.SIGSTOP, signal.SIGKILL]
+    assert sent == [(pid, number) for number in expected for pid in (5, 7)]
 
 
 async def test_a_stop_of_what_is_gone_is_proof_and_signals_nobody(attempt: Attempt, stranger: Identity) -> None:

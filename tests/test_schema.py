@@ -6,17 +6,15 @@ What is expected is written here by hand, from the table of verbs in the design,
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
-import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from orchestrator.doctor import check
-from tests.raw_board import SCHEMA, RawBoard
+from orchestrator.doctor import check, check_connection
+from tests.raw_board import SCHEMA, RawBoard, shell
 
 # verb | from | to | by. A verb may stand in two rows.
 DESIGN = """
@@ -86,27 +84,30 @@ def state_of(place: str) -> str:
     return "review" if place == "reviewed" else place
 
 
+def reach(b: RawBoard, task: int, status: str) -> None:
+    """Bring a pending task to a state, by legal moves."""
+    if status in ("claimed", "working", "failed", "blocked"):
+        attempt = b.claim(task)
+        b.hand_in(attempt)
+    if status == "working":
+        b.move(task, "start", "working", "executor:ada")
+    if status in ("failed", "blocked"):
+        b.move(task, status.removesuffix("ed"), status, "executor:ada")
+        b.gone(attempt)
+    if status in ("review", "done"):
+        b.hands_in(task)
+    if status == "done":
+        b.move(task, "approve", "done", "person:root")
+    if status == "cancelled":
+        b.move(task, "cancel", "cancelled", "person:root")
+
+
 def set_table(path: Path) -> None:
-    """A board whose task n+1 stands at PLACES[n], by legal moves."""
+    """A board whose task n+1 stands at PLACES[n]."""
     b = RawBoard(path)
     for place in PLACES:
         task = b.post()
-        if place in ("claimed", "working", "failed", "blocked"):
-            attempt = b.claim(task)
-            if place == "claimed":
-                b.hand_in(attempt)  # so that it could be submitted
-        if place == "working":
-            b.move(task, "start", "working", "executor:ada")
-            b.hand_in(attempt)
-        if place in ("failed", "blocked"):
-            b.move(task, place.removesuffix("ed"), place, "executor:ada")
-            b.gone(attempt)
-        if place in ("review", "reviewed", "done"):
-            b.hands_in(task)
-        if place == "done":
-            b.move(task, "approve", "done", "person:root")
-        if place == "cancelled":
-            b.move(task, "cancel", "cancelled", "person:root")
+        reach(b, task, state_of(place))
         if place == "reviewed":
             b.claim(task, "eve", "reviewer")
     b.connection.close()
@@ -151,13 +152,13 @@ def tries() -> list[Try]:
     found |= {Try(place, dst) for place in PLACES for dst in (*STATES, "gone")}
     for rev in ("rev", "rev + 2", "rev - 1", "0"):
         found |= {Try(place, GOAL[verb], verb, "engine", rev) for place in PLACES for verb in GOAL}
-    ours = {t for t in found if state_of(t.place) != t.dst and not (t.rev in ("rev", "0") and bare_by_another_name(t))}
-    return sorted(ours)
+    return sorted(t for t in found if not bare_after_all(t))
 
 
-def bare_by_another_name(t: Try) -> bool:
-    """A rev that stays as it is makes a bare UPDATE, whatever else it says: the row of BARE tries those."""
-    return (state_of(t.place), t.dst) in BARE and (t.rev == "rev" or state_of(t.place) in ("pending", "cancelled"))
+def bare_after_all(t: Try) -> bool:
+    """A rev that stays as it was makes a bare UPDATE, whatever else it says; those are tried without saying more."""
+    stays = t.rev == "rev" or (t.rev == "0" and t.place == "pending")
+    return stays and ((state_of(t.place), t.dst) in BARE or state_of(t.place) == t.dst)
 
 
 TRIES = tries()
@@ -224,7 +225,8 @@ def by_python(path: Path, statements: Iterable[tuple[str, str]]) -> list[list[ob
         except sqlite3.IntegrityError as error:
             assert str(error), change
         seen.append(json.loads(connection.execute(look).fetchone()[0]))
-        connection.executescript("ROLLBACK TO try; RELEASE try")
+        connection.execute("ROLLBACK TO try")
+        connection.execute("RELEASE try")
     connection.close()
     return seen
 
@@ -235,12 +237,6 @@ def by_shell(path: Path, statements: Iterable[tuple[str, str]], *pragmas: str) -
     for change, look in statements:
         script += ["SAVEPOINT try;", f"{change};", f"{look.strip()};", "ROLLBACK TO try; RELEASE try;"]
     return [json.loads(line) for line in shell(path, "\n".join(script)).stdout.splitlines() if line.startswith("[")]
-
-
-def shell(path: Path | str, script: str) -> subprocess.CompletedProcess[str]:
-    program = shutil.which("sqlite3")
-    assert program, "this test asks the sqlite3 shell: apt-get install sqlite3"
-    return subprocess.run([program, "-batch", "-init", "/dev/null", str(path)], input=script, capture_output=True, text=True)
 
 
 def by_shell_with_recursive_triggers(path: Path, statements: Iterable[tuple[str, str]]) -> list[list[object]]:
@@ -259,7 +255,7 @@ def test_every_state_verb_and_role_moves_exactly_as_designed(
 
     seen = ask(path, statements)
 
-    assert len(seen) == len(TRIES) > 2000
+    assert len(seen) == len(TRIES) > 1500
     wrong = [(t, found) for t, found in zip(TRIES, seen, strict=True) if found != expectation(t, before[t.place])]
     assert wrong == []
     assert check(path, SCHEMA) == []
@@ -276,39 +272,16 @@ def test_an_operators_bare_update_is_whole(src: str, dst: str) -> None:
     """Status, event, both ends and end time follow, and the doctor agrees."""
     b = RawBoard()
     target = b.post()
-    for place in ("claimed", "working", "review", "done"):
-        if src in (place, "failed") or place in ("claimed",):
-            pass
     reach(b, target, src)
 
     b.run(f"UPDATE tasks SET status = '{dst}' WHERE id = {target}")
 
-    row = b.connection.execute("SELECT status, verb, actor, reason, rev > 0 FROM tasks WHERE id = ?", (target,)).fetchone()
+    row = b.connection.execute(
+        "SELECT status, verb, actor, reason, rev > 0 FROM tasks WHERE id = ?", (target,)
+    ).fetchone()
     assert row == (dst, BARE[src, dst], "sql", None, 1)
     assert b.value("SELECT count(*) FROM attempts WHERE ended_at IS NULL") == 0
-    assert check_silent(b)
-
-
-def reach(b: RawBoard, task: int, status: str) -> None:
-    """Bring a pending task to a state."""
-    if status in ("claimed", "working", "failed", "blocked"):
-        b.claim(task)
-    if status == "working":
-        b.move(task, "start", "working", "executor:ada")
-    if status in ("failed", "blocked"):
-        b.move(task, status.removesuffix("ed"), status, "executor:ada")
-    if status in ("review", "done"):
-        b.hands_in(task)
-    if status == "done":
-        b.move(task, "approve", "done", "person:root")
-    if status == "cancelled":
-        b.move(task, "cancel", "cancelled", "person:root")
-
-
-def check_silent(b: RawBoard) -> bool:
-    from orchestrator.doctor import check_connection
-
-    return check_connection(b.connection, SCHEMA) == []
+    assert check_connection(b.connection, SCHEMA) == []
 
 
 def test_the_schema_piped_into_the_shell_makes_a_board(tmp_path: Path) -> None:
@@ -347,6 +320,10 @@ def test_moves_and_outcomes_are_the_same_in_sql_and_in_python() -> None:
 def test_python_knows_the_states_and_words_that_sql_checks() -> None:
     from blackboard import states
 
-    assert set(states.STATES) == set(STATES) and states.FINAL == {"done", "failed", "cancelled"}
-    for words, column in ((states.STATES, "status"), (states.BLOCKED_KINDS, "blocked_kind"), (states.OUTPUT_TYPES, "type")):
+    assert set(states.STATES) == set(STATES)
+    for words, column in (
+        (states.STATES, "status"),
+        (states.BLOCKED_KINDS, "blocked_kind"),
+        (states.OUTPUT_TYPES, "type"),
+    ):
         assert f"{column} IN ({','.join(repr(word) for word in words)})" in SCHEMA, column

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import tomllib
@@ -24,6 +25,13 @@ def ran(*argv: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:
     done = subprocess.run(argv, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert done.returncode == 0, f"{argv} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def a_free_port() -> int:
+    """A port of the loopback interface that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +70,7 @@ def test_an_installed_wheel_runs_from_anywhere(wheel: Path, tmp_path: Path) -> N
     ran(*install, "-c", ROOT / "constraints.txt", wheel, cwd=tmp_path)
 
     root, nearly_empty = Path("/"), {"PATH": os.defpath, "HOME": str(home), "LANG": "C.UTF-8"}
+    nearly_empty["ORCH_API__PORT"] = str(a_free_port())  # `check` asks whether the daemon could listen
     orchestrator, config = venv / "bin/orchestrator", board / "orchestrator.toml"
     assert "init" in ran(orchestrator, "--help", cwd=root, env=nearly_empty)
     ran(orchestrator, "init", board, cwd=root, env=nearly_empty)

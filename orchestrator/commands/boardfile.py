@@ -126,7 +126,7 @@ def _show(call: Call, connection: sqlite3.Connection, query: str, form: str) -> 
         raise Exit(f"sql: {error}{hint}", USAGE) from None
     if form == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerows([names, *(tuple(row) for row in rows)])
+        writer.writerows([names, *([_plain(value) for value in row] for row in rows)])
         return
     _table(call, names, rows, form)
 

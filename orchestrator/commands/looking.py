@@ -17,11 +17,12 @@ def status(call: Call) -> None:
     from blackboard import questions
     from blackboard.lock import holder
     from orchestrator import account
+    from orchestrator.spoken import command as command_here
 
     with call.board() as board:
         value = questions.overview(board)
     value = {"board": str(call.settings.board), "daemon": holder(call.settings.board), **value}
-    call.screen.answer(value, account.of_board(value))
+    call.screen.answer(value, account.of_board(value, command_here(call.settings)))
 
 
 LISTED = """

@@ -64,21 +64,21 @@ def post(call: Call, title: str | None, slots: Path | None, project: str | None,
 def _post_task(call: Call, project: str, given: dict[str, Any]) -> dict[str, Any]:
     from pydantic import ValidationError
 
-    from blackboard import reports
+    from blackboard import forms, people
     from orchestrator import roads
 
     if (given["agent"] is None) == (given["role"] is None):
         raise Exit("say whose task it is: --agent or --role, exactly one of them", USAGE)
     body = _body(call, given)
     try:
-        report = reports.TaskReport.model_validate(body)
+        report = forms.TaskReport.model_validate(body)
     except ValidationError as error:
         first = error.errors()[0]
         raise Exit(f"--{'.'.join(map(str, first['loc'])).replace('_', '-')}: {first['msg']}", USAGE) from None
     policies = call.settings.policies()
 
     def direct(tx: Tx, token_hash: bytes) -> dict[str, Any]:
-        return reports.post_task(tx, token_hash, project, report, policies)
+        return people.post_task(tx, token_hash, project, report, policies)
 
     return roads.write(call.settings, f"/api/projects/{project}/tasks", body, direct)
 
@@ -116,7 +116,7 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _post_slots(call: Call, file: Path, project: str | None) -> dict[str, Any]:
-    from blackboard import reports, slots
+    from blackboard import people, slots
     from orchestrator import roads, slot_files
 
     settings = call.settings
@@ -133,7 +133,7 @@ def _post_slots(call: Call, file: Path, project: str | None) -> dict[str, Any]:
     policies = settings.policies()
 
     def direct(tx: Tx, token_hash: bytes) -> dict[str, Any]:
-        return reports.post_slots(
+        return people.post_slots(
             tx,
             token_hash,
             body,

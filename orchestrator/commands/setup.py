@@ -39,8 +39,9 @@ def init(call: Call, folder: Path, demo: bool, fresh: bool) -> None:
 
 
 def _next(folder: Path) -> list[str]:
-    where = "" if folder == Path.cwd() else f"cd {folder} && "
-    return [f"next: {where}orchestrator check, then orchestrator run"]
+    from orchestrator.spoken import in_folder
+
+    return [f"next: {in_folder(folder)} check", f"then: {in_folder(folder)} run"]
 
 
 @command("check", short_help="Look at everything `run` needs, without starting anything.")

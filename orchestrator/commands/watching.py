@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,13 +30,14 @@ def events(call: Call, follow: bool, after: int | None, task: int | None, limit:
     """What happened, oldest first. In JSON one event a line."""
     from orchestrator import narration
 
-    shown = 0
+    shown, titles = 0, narration.Titles(call.settings.board)
     with call.board() as board, suppress(KeyboardInterrupt):
         if task is not None:
             _must_exist(board, task)
         after = _latest(board, task, limit or 50) if after is None else after
         for event in _pages(board, after, task, follow):
-            call.screen.stream(narration.as_value(event), _line(event), narration.style_of(event))
+            line = _line(event, "" if call.as_json else titles.of(event["task_id"]))
+            call.screen.stream(narration.as_value(event), line, narration.style_of(event))
             shown += 1
             if limit is not None and shown == limit:
                 break
@@ -44,10 +45,10 @@ def events(call: Call, follow: bool, after: int | None, task: int | None, limit:
         call.screen.line("nothing has happened yet" if not after else "nothing happened after that")
 
 
-def _line(event: dict[str, object]) -> str:
+def _line(event: dict[str, Any], title: str) -> str:
     from orchestrator import narration
 
-    return f"{event['id']:>6} {str(event['at'])[:10]} {narration.as_line(event)}"
+    return f"{event['id']:>6} {str(event['at'])[:10]} {narration.as_line(event, title)}"
 
 
 def _must_exist(board: ReadOnly, task: int) -> None:
@@ -67,7 +68,7 @@ def _latest(board: ReadOnly, task: int | None, most: int) -> int:
     return int(row["id"]) - 1 if row and row["id"] is not None else 0
 
 
-def _pages(board: ReadOnly, after: int, task: int | None, follow: bool) -> Iterator[dict[str, object]]:
+def _pages(board: ReadOnly, after: int, task: int | None, follow: bool) -> Iterator[dict[str, Any]]:
     from blackboard import questions
 
     while True:

@@ -1,0 +1,76 @@
+"""The cost of one claim at 1,000, 100,000 and 1,000,000 waiting tasks, without ANALYZE.
+
+Two shapes: every task due and ready; and the worst one for a naive index, 99 % not due with the due ones at the
+lowest priority. Each claim is rolled back, so that the board stays. Medians in microseconds, last against first.
+
+    python -m bench.claim_cost [--largest 1000000] [--claims 300]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from bench.boards import FAR, PAST, READY, furnish, many
+from blackboard.board import Board, Tx
+from blackboard.claims import claim_due
+from blackboard.tokens import digest, mint
+
+
+class _Undo(Exception):
+    """Takes a measured claim back."""
+
+
+def _timed_claim(tx: Tx, token_hash: bytes, times: list[float]) -> None:
+    begun = time.perf_counter()
+    claimed = claim_due(tx, [token_hash], 1_000_000_000)
+    times.append((time.perf_counter() - begun) * 1e6)
+    if len(claimed) != 1:
+        raise SystemExit("nothing was claimed")
+    raise _Undo
+
+
+def _fill(tx: Tx, count: int, shape: str) -> None:
+    furnish(tx)
+    if shape == "all due":
+        many(tx, count, PAST)
+    else:
+        many(tx, count - count // 100, FAR)
+        many(tx, count // 100, PAST)
+        tx.run("UPDATE tasks SET priority = -1 WHERE due_at = :past", past=PAST)
+    tx.run(READY, now=tx.now)
+
+
+async def cost(count: int, shape: str, claims: int) -> float:
+    """Median microseconds of one claim on a board of this size."""
+    with tempfile.TemporaryDirectory() as folder:
+        board = await Board.open(Path(folder) / "board.db")
+        await board.write(_fill, count, shape)
+        times: list[float] = []
+        for _ in range(claims + 20):
+            with contextlib.suppress(_Undo):
+                await board.write(_timed_claim, digest(mint()), times)
+        await board.close()
+    return statistics.median(times[20:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--largest", type=int, default=1_000_000)
+    parser.add_argument("--claims", type=int, default=300)
+    wanted = parser.parse_args()
+    sizes = [size for size in (1_000, 100_000, 1_000_000) if size <= wanted.largest]
+    for shape in ("all due", "99 % not due"):
+        costs = {size: asyncio.run(cost(size, shape, wanted.claims)) for size in sizes}
+        print(json.dumps({"shape": shape} | {f"us_at_{size}": round(us, 1) for size, us in costs.items()}
+                         | {"last_to_first": round(costs[sizes[-1]] / costs[sizes[0]], 2)}))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""What a person may say to the board, and applying it: post tasks and slots, approve, reject, answer, cancel, reopen.
+
+Each function is one transaction and looks the token up in it. Answers are small dicts ready for JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from blackboard import slots, verbs
+from blackboard.board import Tx
+from blackboard.errors import Forbidden, Invalid, NotFound
+from blackboard.forms import ChildReport, TaskReport
+from blackboard.move import get
+from blackboard.policy import Policies
+from blackboard.tokens import Caller, identify
+
+Answer = dict[str, Any]
+DEFAULTS = Policies()
+
+
+def _operator(tx: Tx, token_hash: bytes, scope: str) -> Caller:
+    caller = identify(tx, token_hash)
+    must_reach(caller, scope)
+    return caller
+
+
+def must_reach(caller: Caller, scope: str) -> None:
+    """Forbidden unless the caller is an operator with this scope."""
+    if not caller.may(scope):
+        raise Forbidden(f"this needs an operator's token with scope {scope}: it is in the operator token file")
+
+
+def in_project(tx: Tx, project: str, task_id: int) -> None:
+    """NotFound unless the task is one of this project."""
+    if get(tx, task_id)["project_id"] != project:
+        raise NotFound(f"there is no task {task_id} in project {project}", task=task_id)
+
+
+def post_form(
+    tx: Tx, project: str, report: ChildReport, actor: str, policies: Policies, agent: str | None, **more: Any
+) -> int:
+    """Post what a form describes; the task's id."""
+    return verbs.post(
+        tx, project=project, title=report.title, actor=actor, agent=agent, role=report.role, description=report.description,
+        task_type=report.type, priority=report.priority, must_haves=report.must_haves, due_at=report.due_at,
+        needs=report.needs, policy=policies.of(agent).but(report.model_dump()), **more,
+    )  # fmt: skip
+
+
+def post_task(tx: Tx, token_hash: bytes, project: str, report: TaskReport, policies: Policies = DEFAULTS) -> Answer:
+    """A person posts a task."""
+    caller = _operator(tx, token_hash, "operate")
+    made = post_form(tx, project, report, caller.actor, policies, report.agent, parent_id=report.parent,
+                 not_before=report.not_before, data=report.data)  # fmt: skip
+    task = get(tx, made)
+    return {
+        "task": made,
+        "project": project,
+        "status": task["status"],
+        "next": f"orchestrator why {made} tells when it starts",
+    }
+
+
+def post_slots(
+    tx: Tx,
+    token_hash: bytes,
+    document: Mapping[str, Any],
+    *,
+    project: str,
+    time_zone: str,
+    source: str = "api",
+    policies: Policies = DEFAULTS,
+) -> Answer:
+    """A person posts slots: each becomes one task. What is not named stays: this is no complete schedule."""
+    caller = _operator(tx, token_hash, "operate")
+    schedule = slots.read_schedule(document, source=source, project=project, time_zone=time_zone, complete=False)
+    taken = slots.take_in(tx, schedule, policies, actor=caller.actor)
+    if taken.refused and not taken.tasks and not taken.added and not taken.changed:
+        which, why = taken.refused[0]
+        raise Invalid(f"{which}: {why}", refused=[{"slot": w, "why": y} for w, y in taken.refused])
+    return {
+        "added": taken.added,
+        "changed": taken.changed,
+        "tasks": taken.tasks,
+        "refused": [{"slot": which, "why": why} for which, why in taken.refused],
+        "next": f"{len(taken.tasks)} tasks posted; orchestrator tasks lists them",
+    }
+
+
+OPERATIONS = ("approve", "reject", "answer", "cancel", "reopen")
+
+
+def operate(tx: Tx, token_hash: bytes, project: str, task_id: int, verb: str, detail: str | None = None) -> Answer:
+    """A person moves a task: approve, reject (remark), answer (text), cancel, reopen."""
+    return operate_as(tx, identify(tx, token_hash), project, task_id, verb, detail)
+
+
+def operate_as(tx: Tx, caller: Caller, project: str, task_id: int, verb: str, detail: str | None) -> Answer:
+    """The same for a caller that is known."""
+    must_reach(caller, "operate")
+    in_project(tx, project, task_id)
+    status = _apply(tx, task_id, verb, caller.actor, detail)
+    return {"task": task_id, "project": project, "status": status, "next": f"task {task_id} is {status} now"}
+
+
+def _apply(tx: Tx, task_id: int, verb: str, actor: str, detail: str | None) -> str:
+    if verb == "approve":
+        return verbs.approve(tx, task_id, actor=actor, reason=detail)
+    if verb == "reject":
+        return verbs.reject(tx, task_id, actor=actor, remark=detail or "")
+    if verb == "answer":
+        return verbs.unblock(tx, task_id, actor=actor, answer=detail or "")
+    if verb == "cancel":
+        return verbs.cancel(tx, task_id, actor=actor, reason=detail)
+    if verb == "reopen":
+        return verbs.reopen(tx, task_id, actor=actor, reason=detail)
+    raise NotFound(f"there is no verb {verb!r}: a person may " + ", ".join(OPERATIONS))
+
+
+def verb_for(tx: Tx, task_id: int, status: str) -> str:
+    """The person's verb that leads from where the task is to `status`."""
+    found = get(tx, task_id)["status"]
+    if status == "done":
+        return "approve"
+    if status == "cancelled":
+        return "cancel"
+    if status == "pending":
+        return "reject" if found == "review" else "answer" if found == "blocked" else "reopen"
+    raise Forbidden(f"only the attempt that works on the task says {status}")

@@ -1,0 +1,321 @@
+"""The shape of the file: made new, recognised, brought up with a backup before; anything else is refused with a sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from blackboard import migrations
+from blackboard.board import Board, ReadOnly, Tx
+from blackboard.errors import BadBoard
+from blackboard.migrations import backup, schema_text
+from orchestrator.doctor import check
+from tests import scenes
+from tests.fake_clock import FakeClock
+from tests.raw_board import SCHEMA, RawBoard
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "board.sqlite"
+
+
+async def opened_and_closed(path: Path) -> None:
+    board = await Board.open(path, clock=FakeClock())
+    await board.close()
+
+
+def value(path: Path, sql: str) -> object:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(sql).fetchone()[0]
+
+
+def shape(path: Path) -> dict[str, str]:
+    """Every table, index, trigger and view with its text."""
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+        return dict(rows.fetchall())
+
+
+def test_the_shipped_schema_is_the_one_of_the_checkout() -> None:
+    assert schema_text() == SCHEMA
+    assert f"PRAGMA application_id = {migrations.APPLICATION_ID};" in SCHEMA
+    assert f"PRAGMA user_version = {migrations.VERSION};" in SCHEMA
+    assert SCHEMA.count(migrations.CODE_MARK) == 1
+    assert set(migrations.STEPS) == set(range(2, migrations.VERSION + 1))
+
+
+# --- A new file -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("empty", [False, True])
+async def test_a_new_file_becomes_a_board(path: Path, empty: bool) -> None:
+    if empty:
+        path.touch()
+    await opened_and_closed(path)
+    assert check(path, schema_text()) == []
+    assert value(path, "SELECT value FROM meta WHERE key = 'created_at'") == "2026-01-31T09:00:00.000Z"
+    assert [found.name for found in path.parent.iterdir()] == [path.name]
+
+
+async def test_opening_again_changes_nothing(path: Path) -> None:
+    await opened_and_closed(path)
+    before = path.read_bytes()
+    await opened_and_closed(path)
+    assert path.read_bytes() == before
+
+
+async def test_a_board_made_by_the_sqlite3_shell_is_a_board(path: Path) -> None:
+    done = subprocess.run(["sqlite3", str(path)], input=SCHEMA, text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    board = await Board.open(path, clock=FakeClock())
+    identity = board.board_id
+    await board.write(scenes.furnish)
+    assert await board.write(scenes.post_at, "done") == 1
+    await board.close()
+    assert len(identity) == 16
+    assert value(path, "SELECT value FROM meta WHERE key = 'board_id'") == identity
+    again = await Board.open(path)
+    assert again.board_id == identity
+    await again.close()
+
+
+async def test_a_board_half_made_by_a_shell_is_refused(path: Path) -> None:
+    subprocess.run(["sqlite3", str(path)], input=SCHEMA[: len(SCHEMA) // 2] + ";", text=True, capture_output=True, check=False)
+    assert value(path, "SELECT count(*) FROM sqlite_master") != 0
+    with pytest.raises(BadBoard, match=r"board\.sqlite"):
+        await opened_and_closed(path)
+
+
+# --- What is not ours ---------------------------------------------------------------------------------------------------
+
+
+def newer(path: Path) -> None:
+    RawBoard(path).connection.execute(f"PRAGMA user_version = {migrations.VERSION + 1}").connection.close()
+
+
+def another_program(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE tasks (id INTEGER PRIMARY KEY)")
+
+
+def another_program_without_a_table(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA application_id = 42")
+        connection.execute("VACUUM")
+
+
+def a_letter(path: Path) -> None:
+    path.write_text("Dear orchestrator, " * 500, encoding="utf-8")
+
+
+def half_a_page(path: Path) -> None:
+    RawBoard(path).connection.close()
+    os.truncate(path, 1000)
+
+
+def overwritten(path: Path) -> None:
+    RawBoard(path).connection.close()
+    with path.open("r+b") as file:
+        file.seek(100)
+        file.write(b"\xa5" * 4000)
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.spoils_board
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (newer, "newer version of the orchestrator.*upgrade the program"),
+        (another_program, "not a board: name another file"),
+        (another_program_without_a_table, "not a board: name another file"),
+        (a_letter, "damaged or not a board.*restore a backup"),
+        (half_a_page, "damaged or not a board.*restore a backup"),
+        (overwritten, "damaged or not a board.*restore a backup"),
+        (a_folder, "cannot be opened as a board"),
+    ],
+)
+async def test_what_is_no_board_of_ours_is_refused_and_left_as_it_was(path: Path, make: object, words: str) -> None:
+    make(path)  # type: ignore[operator]
+    before = path.read_bytes() if path.is_file() else None
+
+    with pytest.raises(BadBoard, match=words) as refusal:
+        await opened_and_closed(path)
+
+    assert str(path) in refusal.value.sentence
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BadBoard, match="cannot be opened as a board"):
+        await opened_and_closed(tmp_path / "nowhere" / "board.sqlite")
+
+
+# --- A step -------------------------------------------------------------------------------------------------------------
+
+
+STEP = "ALTER TABLE tasks ADD COLUMN mood TEXT; UPDATE meta SET value = value || '-2' WHERE key = 'created_at';"
+
+
+@pytest.fixture
+def next_version(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A program that knows version 2: one column more, one trigger and one move renamed in its code."""
+    text = SCHEMA.replace("tasks are not deleted: cancel it instead", "no, never").replace("PRAGMA user_version = 1", "PRAGMA user_version = 2")
+    monkeypatch.setattr(migrations, "VERSION", 2)
+    monkeypatch.setattr(migrations, "STEPS", {2: STEP})
+    monkeypatch.setattr(migrations, "schema_text", lambda: text)
+    yield
+
+
+async def a_lively_board(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """A board of this version with a history; everything on it."""
+    board = await Board.open(path, clock=FakeClock())
+    await board.write(scenes.furnish)
+    for status in scenes.STATES:
+        await board.write(scenes.post_at, status)
+    found = await board.read(scenes.everything)
+    await board.close()
+    return found
+
+
+@pytest.mark.spoils_board  # the doctor knows no version 2
+async def test_a_step_changes_tables_and_makes_the_code_anew(path: Path, next_version: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as today:
+        today.setattr(migrations, "VERSION", 1)
+        today.setattr(migrations, "STEPS", {})
+        today.setattr(migrations, "schema_text", lambda: SCHEMA)
+        before = await a_lively_board(path)
+
+    board = await Board.open(path, clock=FakeClock())
+
+    after = await board.read(scenes.everything)
+    assert [row[:-1] for row in after["tasks"]] == before["tasks"]
+    assert [after[table] == before[table] for table in before] == [table not in ("tasks", "meta") for table in before]
+    assert value(path, "PRAGMA user_version") == 2
+    assert "no, never" in shape(path)["trigger task_stays"]
+    assert {name for name in shape(path) if name.split()[0] in ("trigger", "view")} == {
+        name for name in shape_of(SCHEMA) if name.split()[0] in ("trigger", "view")
+    }
+    assert await board.all("SELECT * FROM moves") == await board.all("SELECT * FROM moves") != []
+    assert await board.write(scenes.post_at, "done") == len(before["tasks"]) + 1  # and it goes on
+    await board.close()
+
+
+def shape_of(schema: str) -> dict[str, str]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(schema)
+        return dict(connection.execute("SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall())
+
+
+@pytest.mark.spoils_board
+async def test_before_a_step_the_file_is_backed_up(path: Path, next_version: None) -> None:
+    RawBoard(path).connection.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO meta VALUES ('board_id', 'me')")
+    before = shape(path)
+    await opened_and_closed(path)
+    [copy] = [found for found in path.parent.iterdir() if found != path]
+    assert copy.name == "board.sqlite.before-2-2026-01-31T090000.000Z"
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert shape(copy) == before and value(copy, "PRAGMA user_version") == 1
+    assert check(copy, SCHEMA) == []
+
+
+@pytest.mark.spoils_board
+@pytest.mark.parametrize("broken", ["ALTER TABLE tasks ADD COLUMN mood TEXT; SELECT nonsense;", "DROP TABLE meta; nonsense"])
+async def test_a_step_that_fails_leaves_the_old_shape(
+    path: Path, next_version: None, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    RawBoard(path).connection.close()
+    before = shape(path)
+    monkeypatch.setattr(migrations, "STEPS", {2: broken})
+    with pytest.raises(BadBoard):
+        await opened_and_closed(path)
+    assert shape(path) == before and value(path, "PRAGMA user_version") == 1
+    assert check(path, SCHEMA) == []
+
+
+# --- Backup -------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_backup_is_the_board_and_a_board(path: Path, tmp_path: Path) -> None:
+    everything = await a_lively_board(path)
+    copy = backup(path, tmp_path / "copy.sqlite")
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert check(copy, schema_text()) == []
+    with ReadOnly(copy) as reader:
+        assert scenes.everything(reader) == everything
+    board = await Board.open(copy, clock=FakeClock())
+    assert await board.write(scenes.post_at, "done") == len(everything["tasks"]) + 1
+    await board.close()
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["board.sqlite", "copy.sqlite"]
+
+
+async def test_a_backup_while_it_is_written_is_of_one_moment(path: Path, tmp_path: Path) -> None:
+    def pair(tx: Tx, number: int) -> None:
+        for half in "ab":
+            tx.run("INSERT INTO meta (key, value) VALUES (:key, :value)", key=f"{half}{number}", value="x" * 2000)
+
+    board = await Board.open(path)
+    numbers = iter(range(10_000_000))
+
+    async def writes() -> None:
+        while True:
+            await board.write(pair, next(numbers))
+
+    writing = [asyncio.create_task(writes()) for _ in range(4)]
+    sizes = []
+    for copy in range(5):
+        made = await asyncio.to_thread(backup, path, tmp_path / f"copy{copy}")
+        assert check(made, schema_text()) == []
+        halves = [value(made, f"SELECT count(*) FROM meta WHERE key GLOB '{half}[0-9]*'") for half in "ab"]
+        assert halves[0] == halves[1]
+        sizes.append(halves[0])
+    for task in writing:
+        task.cancel()
+    await asyncio.gather(*writing, return_exceptions=True)
+    await board.close()
+    assert sizes == sorted(sizes) and sizes[0] < sizes[-1]  # it was written, all the time
+
+
+async def test_a_backup_replaces_the_last_one_of_that_name(path: Path, tmp_path: Path) -> None:
+    await opened_and_closed(path)
+    target = tmp_path / "copy"
+    target.write_text("the last one")
+    backup(path, target)
+    assert check(target) == []
+
+
+async def test_what_a_killed_backup_left_is_not_in_the_way(path: Path, tmp_path: Path) -> None:
+    """A program in a container has the same pid after a restart."""
+    await opened_and_closed(path)
+    (tmp_path / f".copy.{os.getpid()}.tmp").write_text("half a copy")
+    backup(path, tmp_path / "copy")
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["board.sqlite", "copy"]
+
+
+@pytest.mark.spoils_board
+async def test_a_backup_that_fails_its_check_leaves_nothing(path: Path, tmp_path: Path) -> None:
+    await a_lively_board(path)
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"\xa5" * 12000)
+    with pytest.raises((BadBoard, sqlite3.DatabaseError), match=r"did not pass its check|malformed"):
+        backup(path, tmp_path / "copy")
+    assert [found.name for found in tmp_path.iterdir()] == ["board.sqlite"]
+
+
+async def test_a_backup_of_nothing_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        backup(tmp_path / "nowhere.sqlite", tmp_path / "copy")
+    assert list(tmp_path.iterdir()) == []
