@@ -1,9 +1,10 @@
-"""Durable status calls per second over HTTP: our API against a server that opens one connection per call.
+"""Durable status calls per second over HTTP: our API against servers that open one connection per call.
 
-Both servers run under the same uvicorn with the same loop, in a process of their own, with synchronous=FULL and
-a WAL; both do the same thing for each call: find the token, move a claimed task to working, write the event,
-answer after the commit. The client keeps 64 connections open and uses each token once. Interleaved rounds; the
-medians of the rounds and the median of the ratios are printed.
+All run under the same uvicorn with the same loop, in a process of their own, with synchronous=FULL and a WAL. Each
+call finds the token, moves a claimed task to working, writes the event and is answered after the commit. Two
+baselines: `same` does it on the same board by the same verb, fence and triggers included; `bare` on three tables
+without any rule, with three plain statements. The client keeps 64 connections open and uses each token once.
+Interleaved rounds; the medians of the rounds and of the ratios are printed.
 
     python -m bench.http_status [--rounds 5] [--calls 3000] [--connections 64]
 """
@@ -29,8 +30,13 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from bench.boards import claimed_board
-from blackboard.board import Board
+from blackboard import reports
+from blackboard.board import Board, Tx
+from blackboard.clock import SystemClock
+from blackboard.forms import StatusReport
+from blackboard.tokens import digest
 
+CLOCK = SystemClock()
 PATH = "/api/projects/p/tasks/{task}/status"
 
 
@@ -76,6 +82,35 @@ def _naive_call(path: str, token: str, task: int, status: str) -> dict[str, Any]
         connection.execute("INSERT INTO events (task_id, verb, at) VALUES (?, 'start', ?)", (task, time.time()))
         connection.execute("COMMIT")
         return {"task": task, "status": status}
+    finally:
+        connection.close()
+
+
+def serve_same(path: str, port: int) -> None:
+    """The same verb on the same board, with a connection per call."""
+
+    async def status(request: Request) -> JSONResponse:
+        token = digest(request.headers["authorization"].removeprefix("Bearer "))
+        report = StatusReport.model_validate_json(await request.body())
+        answer = await asyncio.to_thread(_same_call, path, token, int(request.path_params["task"]), report)
+        return JSONResponse(answer)
+
+    async def main() -> None:
+        await _serve(Starlette(routes=[Route(PATH, status, methods=["POST"])]), port)
+
+    _run(main())
+
+
+def _same_call(path: str, token: bytes, task: int, report: StatusReport) -> dict[str, Any]:
+    connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    try:
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA temp_store=MEMORY")
+        connection.execute("BEGIN IMMEDIATE")
+        answer = reports.status(Tx(connection, CLOCK.now(), CLOCK.boot()), token, "p", task, report)
+        connection.execute("COMMIT")
+        return answer
     finally:
         connection.close()
 
@@ -168,22 +203,34 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--port", type=int, default=18480)
     wanted = parser.parse_args()
-    ours, naive = [], []
+    found: dict[str, list[float]] = {"ours": [], "same": [], "bare": []}
     for round_number in range(wanted.rounds):
-        with tempfile.TemporaryDirectory() as folder:
-            board = Path(folder) / "board.db"
-            tokens = asyncio.run(claimed_board(board, wanted.calls))
-            ours.append(measure(serve_ours, board, tokens, wanted.port, wanted.connections))
-            fewer = tokens[: max(200, wanted.calls // 5)]
-            _naive_board(Path(folder) / "naive.db", fewer)
-            naive.append(measure(serve_naive, Path(folder) / "naive.db", fewer, wanted.port + 1, wanted.connections))
+        for name, rate in one_round(wanted.calls, wanted.port, wanted.connections).items():
+            found[name].append(rate)
         print(
-            f"round {round_number + 1}: ours {ours[-1]:.0f}/s, naive {naive[-1]:.0f}/s, ratio {ours[-1] / naive[-1]:.1f}",
+            f"round {round_number + 1}: " + ", ".join(f"{name} {rates[-1]:.0f}/s" for name, rates in found.items()),
             file=sys.stderr,
         )
-    ratios = [one / other for one, other in zip(ours, naive, strict=True)]
-    print(json.dumps({"ours_per_second": round(statistics.median(ours)), "naive_per_second": round(statistics.median(naive)),
-                      "ratio": round(statistics.median(ratios), 2), "rounds": wanted.rounds}))  # fmt: skip
+    told: dict[str, object] = {f"{name}_per_second": round(statistics.median(rates)) for name, rates in found.items()}
+    for name in ("same", "bare"):
+        ratios = [ours / other for ours, other in zip(found["ours"], found[name], strict=True)]
+        told[f"ours_over_{name}"] = round(statistics.median(ratios), 2)
+    print(json.dumps(told | {"rounds": wanted.rounds, "connections": wanted.connections}))
+
+
+def one_round(calls: int, port: int, connections: int) -> dict[str, float]:
+    """Each server once, on boards of its own; calls per second. The slow ones get a fifth of the calls."""
+    fewer = max(200, calls // 5)
+    with tempfile.TemporaryDirectory() as folder:
+        board, same, bare = (Path(folder) / name for name in ("ours.db", "same.db", "bare.db"))
+        tokens = asyncio.run(claimed_board(board, calls))
+        same_tokens = asyncio.run(claimed_board(same, fewer))
+        _naive_board(bare, tokens[:fewer])
+        return {
+            "ours": measure(serve_ours, board, tokens, port, connections),
+            "same": measure(serve_same, same, same_tokens, port + 1, connections),
+            "bare": measure(serve_naive, bare, tokens[:fewer], port + 2, connections),
+        }
 
 
 if __name__ == "__main__":

@@ -322,12 +322,12 @@ class Board:
         return changed
 
     async def close(self) -> None:
-        """Finish what waits, then close every connection."""
+        """Finish what waits, then close every connection; the writer last, so that the file is whole without its log."""
         self._closed = True
-        self._writer.put(None)
-        await asyncio.to_thread(self._writer.join)
         for reader in self._all_readers:
             await reader.close()
+        self._writer.put(None)
+        await asyncio.to_thread(self._writer.join)
 
     def _settle(self, batch: list[_Item]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more

@@ -20,7 +20,7 @@ from blackboard.errors import Fenced, Invalid, NotFound
 from blackboard.move import get, move
 from blackboard.policy import Policy, next_try
 from blackboard.record import Record
-from blackboard.states import OUTCOMES
+from blackboard.states import LIVE, OUTCOMES
 
 POST = """
 INSERT INTO tasks (project_id, agent_id, role, title, description, task_type, priority, must_haves, data, actor, reason,
@@ -97,8 +97,8 @@ def live_task(tx: Tx, attempt: Record) -> sqlite3.Row:
 
 
 def must_live(attempt: Record, task: Record) -> None:
-    """The fence: Fenced when the attempt has ended."""
-    if attempt["ended_at"] is not None or task["attempt_id"] != attempt["id"]:
+    """The fence: Fenced when the attempt has ended, also since its row was read."""
+    if attempt["ended_at"] is not None or task["attempt_id"] != attempt["id"] or task["status"] not in LIVE:
         raise Fenced(
             f"attempt {attempt['number']} of task {task['id']} has ended ({attempt['outcome']}): "
             "nothing it says counts any more; stop",
