@@ -108,9 +108,9 @@ CREATE TABLE tasks (
   answer      TEXT,                                 -- what a person answered when the task was last blocked
 
   due_at      TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now'))
-              CHECK (due_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9].[0-9][0-9][0-9]Z'),
+              CHECK (strftime('%Y-%m-%dT%H:%M:%fZ', due_at, '+0 days') IS due_at AND due_at >= '0001'),
   not_before  TEXT                                  -- back-off: not to be claimed earlier
-              CHECK (not_before GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9].[0-9][0-9][0-9]Z'),
+              CHECK (strftime('%Y-%m-%dT%H:%M:%fZ', not_before, '+0 days') IS not_before AND coalesce(not_before, '0001') >= '0001'),
   ready       INTEGER NOT NULL DEFAULT 0 CHECK (ready IN (0, 1)),   -- the tick found it due with nothing open
   deps_open   INTEGER NOT NULL DEFAULT 0,           -- tasks it needs that are not done; kept by triggers
   plan_rev    INTEGER NOT NULL DEFAULT 0,           -- a planner raises it by one and names itself, as a verb does with rev
@@ -684,7 +684,7 @@ SELECT a.id AS attempt_id, a.task_id, t.title, a.number, a.role, a.agent_id AS a
        CASE WHEN a.ended_at IS NOT NULL THEN 'stopping' WHEN a.spawned_at IS NULL THEN 'starting' ELSE 'running' END AS phase,
        a.agent_pid, a.claimed_at, a.seen_at, a.outcome,
        round((julianday('now') - julianday(a.claimed_at)) * 86400, 1) AS seconds
-  FROM attempts a JOIN tasks t ON t.id = a.task_id
+  FROM attempts a INDEXED BY one_attempt_not_gone JOIN tasks t ON t.id = a.task_id
  WHERE a.gone_at IS NULL;
 
 -- What will not go on by itself, and what would make it.
@@ -695,7 +695,7 @@ SELECT t.id, t.project_id AS project, t.title, t.status, t.moved_at AS since,
        CASE WHEN t.status = 'blocked' THEN 'orchestrator answer ' || t.id || ' "..."'
             ELSE 'orchestrator approve ' || t.id || '   or   orchestrator reject ' || t.id || ' "..."' END AS next
   FROM tasks t
- WHERE t.status IN ('blocked','review')
+ WHERE t.status IN ('blocked','review') AND t.status NOT IN ('pending','done','cancelled','failed')   -- as tasks_open says it
 UNION ALL
 SELECT t.id, t.project_id, t.title, t.status, a.ended_at, 'attempt ' || a.number || ' has ended but is not proved gone since ' || a.ended_at, 'orchestrator why ' || t.id
   FROM attempts a JOIN tasks t ON t.id = a.task_id
@@ -707,11 +707,11 @@ SELECT NULL, NULL, 'agent ' || g.id, 'paused', g.paused_at, coalesce(g.pause_rea
 -- Who has how much to do.
 CREATE VIEW v_agent_load AS
 SELECT g.id AS agent, g.enabled, g.paused_at, g.max_live,
-       (SELECT count(*) FROM attempts a WHERE a.agent_id = g.id AND a.gone_at IS NULL) AS live,
+       (SELECT count(*) FROM attempts a INDEXED BY attempts_not_gone WHERE a.agent_id = g.id AND a.gone_at IS NULL) AS live,
        (SELECT count(*) FROM tasks t WHERE t.agent_id = g.id AND t.status = 'pending' AND t.ready = 1) AS ready,
        (SELECT count(*) FROM tasks t WHERE t.agent_id = g.id AND t.status = 'pending' AND t.ready = 0) AS waiting,
-       (SELECT count(*) FROM tasks t WHERE t.agent_id = g.id AND t.status = 'review') AS in_review,
-       (SELECT count(*) FROM tasks t WHERE t.agent_id = g.id AND t.status = 'blocked') AS blocked,
+       (SELECT count(*) FROM tasks t WHERE t.agent_id = g.id AND t.status = 'review' AND t.status NOT IN ('pending','done','cancelled','failed')) AS in_review,
+       (SELECT count(*) FROM tasks t WHERE t.agent_id = g.id AND t.status = 'blocked' AND t.status NOT IN ('pending','done','cancelled','failed')) AS blocked,
        (SELECT a.seen_at FROM attempts a WHERE a.agent_id = g.id ORDER BY a.id DESC LIMIT 1) AS seen_at
   FROM agents g;
 

@@ -2,6 +2,8 @@
 
 Each makes one report and hands it to `blackboard.reports` in one write: who calls and what may be done is decided
 there, inside the transaction. Never answers before that write is durable.
+
+Read next: ARCHITECTURE.md (the whole; when something goes wrong it is orchestrator/monitor.py).
 """
 
 from __future__ import annotations

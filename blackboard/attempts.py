@@ -11,9 +11,10 @@ from blackboard.board import Rows, Tx
 from blackboard.errors import NotFound
 from blackboard.record import Record
 
+# INDEXED BY: to sort by id, SQLite would rather read all attempts there ever were.
 NOT_GONE = """
 SELECT a.*, t.project_id, t.title, t.status AS task_status, t.wall_seconds, t.idle_seconds, t.startup_seconds, t.settle_seconds
-  FROM attempts a JOIN tasks t ON t.id = a.task_id WHERE a.gone_at IS NULL ORDER BY a.id
+  FROM attempts a INDEXED BY one_attempt_not_gone JOIN tasks t ON t.id = a.task_id WHERE a.gone_at IS NULL ORDER BY a.id
 """
 
 

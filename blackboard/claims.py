@@ -1,6 +1,6 @@
 """The claim: which task, for which agent, now. A claim is the insertion of an attempt; its trigger moves the task.
 
-Read next: orchestrator/tick.py (when this is asked).
+Asked by orchestrator/tick.py. Never starts anything.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ SELECT t.id, t.priority, t.due_at FROM tasks t
 BEST_OF_AGENT = _BEST.format(whose="agent_id = :agent", gates=OPEN)
 BEST_OF_ROLE = _BEST.format(whose="role = :role", gates=OPEN)
 
+# INDEXED BY: without statistics SQLite prefers an index over all attempts an agent ever had.
 AGENTS = """
-SELECT g.*, (SELECT count(*) FROM attempts a WHERE a.agent_id = g.id AND a.gone_at IS NULL) AS live FROM agents g ORDER BY g.id
+SELECT g.*, (SELECT count(*) FROM attempts a INDEXED BY attempts_not_gone WHERE a.agent_id = g.id AND a.gone_at IS NULL) AS live
+  FROM agents g ORDER BY g.id
 """
 ALL_LIVE = "SELECT count(*) AS n FROM attempts WHERE gone_at IS NULL"
 ROLES = "SELECT role FROM agent_roles WHERE agent_id = :agent ORDER BY role"

@@ -35,17 +35,29 @@ def resolve(workspace: str | os.PathLike[str], named: str, limit: int = MOST_BYT
             raise Invalid(f"content_path {named!r} is not a regular file: name one, or send the content itself")
         if found.st_size > limit:
             raise Invalid(f"content_path {named!r} holds {found.st_size} bytes, more than the {limit} that are taken")
-        with os.fdopen(os.dup(fd), "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = _digest(fd, found.st_size)
+        if digest is None or os.fstat(fd).st_mtime_ns != found.st_mtime_ns:
+            raise Invalid(f"content_path {named!r} changed while it was read: finish writing it, then name it again")
         return Held(relative.as_posix(), found.st_size, digest)
     finally:
         os.close(fd)
+
+
+def _digest(fd: int, size: int) -> str | None:
+    """The SHA-256 of a file of this size; None when it holds more or less. Never reads on after a file that grows."""
+    digest, left = hashlib.sha256(), size + 1
+    while left and (chunk := os.read(fd, min(left, 1 << 20))):
+        digest.update(chunk)
+        left -= len(chunk)
+    return digest.hexdigest() if left == 1 else None
 
 
 def _inside(workspace: Path, named: str) -> PurePosixPath:
     """The named path relative to the workspace, by its text alone."""
     if "\0" in named or not named.strip():
         raise Invalid("content_path is empty or holds a NUL: name a file of your workspace")
+    if not _is_text(named):
+        raise Invalid(f"content_path {named!r} is no text: name a file whose name is UTF-8")
     path = PurePosixPath(named)
     if path.is_absolute():
         if not path.is_relative_to(workspace):
@@ -58,6 +70,14 @@ def _inside(workspace: Path, named: str) -> PurePosixPath:
             f"content_path {named!r} leads outside your workspace {workspace}: name a file in it, without '..'"
         )
     return path
+
+
+def _is_text(named: str) -> bool:
+    try:
+        named.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _open(workspace: Path, relative: PurePosixPath, named: str) -> int:

@@ -66,13 +66,13 @@ class _Wish(BaseModel):
     project: str | None = None
     review: Literal["auto", "human"] | None = None
     max_tries: Annotated[int, Field(ge=1, le=1000)] | None = None
-    backoff_seconds: Annotated[float, Field(ge=0)] | None = None
-    backoff_cap_seconds: Annotated[float, Field(ge=0)] | None = None
-    wall_seconds: Annotated[float, Field(gt=0)] | None = None
-    idle_seconds: Annotated[float, Field(gt=0)] | None = None
-    startup_seconds: Annotated[float, Field(gt=0)] | None = None
-    settle_seconds: Annotated[float, Field(ge=0)] | None = None
-    max_rejections: Annotated[int, Field(ge=0)] | None = None
+    backoff_seconds: Annotated[float, Field(ge=0, le=1e8)] | None = None
+    backoff_cap_seconds: Annotated[float, Field(ge=0, le=1e8)] | None = None
+    wall_seconds: Annotated[float, Field(gt=0, le=1e8)] | None = None
+    idle_seconds: Annotated[float, Field(gt=0, le=1e8)] | None = None
+    startup_seconds: Annotated[float, Field(gt=0, le=1e8)] | None = None
+    settle_seconds: Annotated[float, Field(ge=0, le=1e8)] | None = None
+    max_rejections: Annotated[int, Field(ge=0, le=1000)] | None = None
     needs_output: bool | None = None
     waits_for_children: bool | None = None
 
@@ -89,12 +89,11 @@ def due(scheduled_at: str, zone: ZoneInfo, day: date) -> tuple[str, str]:
     """
     if _CLOCK_TIME.match(scheduled_at):
         try:
-            wall = datetime.combine(day, time.fromisoformat(scheduled_at), zone)
-        except ValueError:
+            return to_text(datetime.combine(day, time.fromisoformat(scheduled_at), zone)), day.isoformat()
+        except (ValueError, OverflowError):
             raise Invalid(
                 f"scheduled_at {scheduled_at!r} is no time of a day: write HH:MM from 00:00 to 23:59"
             ) from None
-        return to_text(wall), day.isoformat()
     try:
         instant = datetime.fromisoformat(scheduled_at)
         if "T" not in scheduled_at.upper() and " " not in scheduled_at:
@@ -203,8 +202,11 @@ def _record(given: Mapping[str, Any]) -> SlotRecord:
     try:
         record = SlotRecord.model_validate(given)
         _Wish.model_validate(record.event_data or {})
+        json.dumps(given, default=str, allow_nan=False, ensure_ascii=False).encode()
     except ValidationError as error:
         raise Invalid(_first_fault(error)) from None
+    except ValueError:
+        raise Invalid("it holds what is not JSON (NaN, infinity, half of a surrogate pair): leave that out") from None
     return record
 
 
@@ -222,10 +224,21 @@ def _refuse(
     tx: Tx, schedule: Schedule, agent: str, given: Mapping[str, Any], sentence: str, actor: str, taken: Taken
 ) -> None:
     name = f"slot {given.get('id') or given.get('virtual_id') or '?'} of agent {agent or '?'} ({schedule.source})"
+    name = _plain(name)
     taken.refused.append((name, sentence))
-    journal.tell(
-        tx, "slot_refused", actor=actor, reason=f"{name}: {sentence}", data=json.dumps({"slot": given}, default=str)
-    )
+    journal.tell(tx, "slot_refused", actor=actor, reason=f"{name}: {sentence}", data=_evidence(given))
+
+
+def _plain(text: str) -> str:
+    """The text with what is no Unicode (half of a surrogate pair, in JSON) replaced: the board takes no other."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _evidence(given: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps({"slot": given}, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps({"slot": repr(given)})
 
 
 KNOWN = "SELECT (SELECT count(*) FROM agents WHERE id = :agent) AS agent, (SELECT count(*) FROM projects WHERE id = :project) AS project"
@@ -301,7 +314,7 @@ def _columns(record: SlotRecord, project: str, time_zone: str) -> dict[str, Any]
 
 
 def _must_exist(tx: Tx, agent: str, project: str) -> None:
-    known = tx.one(KNOWN, agent=agent, project=project)
+    known = tx.one(KNOWN, agent=_plain(agent), project=_plain(project))
     if known is None or not known["agent"]:
         raise Invalid(f"there is no agent {agent!r}: name one of the configuration")
     if not known["project"]:

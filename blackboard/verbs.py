@@ -3,7 +3,7 @@
 Who calls passes an actor, `role:name`. An agent's verbs take its attempt and refuse one that has ended.
 Errors: NotFound, IllegalMove, Fenced, Invalid, and Refused with a trigger's sentence.
 
-Read next: blackboard/claims.py (why now, why this one).
+Read next: orchestrator/tick.py (why now, and why this one; the claim itself is in blackboard/claims.py).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def post(
     _all_exist(tx, project, agent, role, [*needs, *([parent_id] if parent_id is not None else [])])
     task_id = tx.insert(
         POST, project=project, agent=agent, role=role, title=title, description=description, task_type=task_type,
-        priority=priority, must_haves=must_haves, data=json.dumps(dict(data or {})), actor=actor, reason=reason, now=tx.now,
+        priority=priority, must_haves=must_haves, data=json.dumps(dict(data or {}), default=str), actor=actor, reason=reason, now=tx.now,
         due_at=due_at or tx.now, not_before=not_before, parent_id=parent_id, slot_id=slot_id, occurrence=occurrence,
         **policy.columns(),
     )  # fmt: skip
@@ -181,7 +181,8 @@ def end_badly(
         return status
     charged = OUTCOMES[outcome].charged
     verb = "release" if task["status"] == "claimed" and not charged else "retry"
-    return move(tx, task, verb, actor=actor, reason=reason, not_before=plus(tx.now, wait) if wait else None)
+    status = move(tx, task, verb, actor=actor, reason=reason, not_before=plus(tx.now, wait) if wait else None)
+    return _block_again(tx, task["id"]) or status
 
 
 def approve(tx: Tx, task_id: int, *, actor: str, reason: str | None = None) -> str:
@@ -207,8 +208,8 @@ def reject(tx: Tx, task_id: int, *, actor: str, remark: str) -> str:
     count = int(row["n"]) if row else 0
     if count > task["max_rejections"]:
         question = f"rejected {count} times, more than {task['max_rejections']}: answer how to go on, or cancel it"
-        status = move(tx, get(tx, task_id), "block", actor="engine:policy", kind="needs_input", reason=question)
-    return status
+        return move(tx, get(tx, task_id), "block", actor="engine:policy", kind="needs_input", reason=question)
+    return _block_again(tx, task_id) or status
 
 
 def unblock(tx: Tx, task_id: int, *, actor: str, answer: str) -> str:
@@ -227,7 +228,7 @@ SELECT n.id, n.status FROM dependencies d JOIN tasks n ON n.id = d.needs_id
 
 
 def _block_again(tx: Tx, task_id: int) -> str | None:
-    """An answer or a reopening does not mend a need that failed: say so at once instead of waiting for ever."""
+    """Coming back to pending does not mend a need that failed: say so at once instead of waiting for ever."""
     need = tx.one(BROKEN_NEED, task=task_id)
     if need is None:
         return None

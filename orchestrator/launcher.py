@@ -90,8 +90,9 @@ class Log:
     def close_up(self) -> None:
         """Put one line that counts in the place of the middle. With a writer, its last bytes may be lost."""
         try:
-            if self.size > self.cap:
-                self.move(self.size - self.cap // 2)
+            size = os.fstat(self.file).st_size
+            if size > self.cap:
+                self.move(size - self.cap // 2)
         except OSError:
             pass  # on a full disk it stays as it is, with the hole
 
@@ -258,7 +259,6 @@ def main(directory: str) -> None:
     status.record(f"running {who}")
     tend(agent, who, status, logs, leftovers)
     for log in logs:
-        log.grew_fast()
         log.close_up()
 
 

@@ -44,7 +44,6 @@ CALM_POLL = 0.25  # the longest pause between two scans while a grace runs
 LAUNCHER_SECONDS = 2.0  # for the launcher to write the answer and leave, once it has no descendant
 GIVE_UP_SECONDS = 10.0  # after the first KILL
 BURST = 0.1  # seconds of scans without a pause while something forks faster than it is killed
-NEVER = float("inf")
 
 Phase = Literal["starting", "running", "exit", "signal", "spawn_failed", "void", "unknown"]
 

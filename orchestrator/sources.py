@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from blackboard import journal, slots
 from blackboard.board import Board
-from blackboard.clock import from_text, seconds_between, to_text
+from blackboard.clock import from_text
 from blackboard.errors import BlackboardError, Unavailable
 from blackboard.policy import Policies
 from orchestrator import slot_files
@@ -42,48 +43,57 @@ class SlotFiles:
         self._time_zone = time_zone
         self._policies = policies
         self._seen: dict[Path, _Seen] = {}
+        self._zones: dict[Path, ZoneInfo] = {}  # of files that name their own
         self._dropped_others = False
 
-    async def take_in(self) -> int:
-        """Take in every file that changed, or whose day did; how many tasks were posted."""
-        posted = 0
+    async def take_in(self) -> bool:
+        """Take in every file that changed, or whose day did; whether the board is another one now."""
+        changed = False
         if not self._dropped_others:
             await self._drop_unnamed()
         for file in self._files:
-            now = _Seen(await asyncio.to_thread(_stamp, file), self._today())
-            if self._seen.get(file) != now:
-                posted += await self._take(file)
-                self._seen[file] = now
-        return posted
+            now, stamp = self._board.clock.now(), await asyncio.to_thread(_stamp, file)
+            if self._seen.get(file) != _Seen(stamp, self._day(file, now)):
+                changed |= await self._take(file)
+                self._seen[file] = _Seen(stamp, self._day(file, now))
+        return changed
+
+    def new_day(self) -> bool:
+        """Whether a day has begun, in the zone of a file, since it was taken in."""
+        now = self._board.clock.now()
+        return any(seen.day != self._day(file, now) for file, seen in self._seen.items())
 
     def next_day_in(self) -> float:
-        """Seconds until a new day begins in the zone."""
-        local = from_text(self._board.clock.now()).astimezone(self._zone)
-        midnight = datetime.combine(local.date() + timedelta(days=1), datetime.min.time(), self._zone)
-        return max(1.0, seconds_between(self._board.clock.now(), to_text(midnight)))
+        """Seconds until a new day begins in the zone of a file."""
+        now = from_text(self._board.clock.now())
+        return max(1.0, min((_until_midnight(now, self._zone_of(file)) for file in self._files), default=86400.0))
 
-    def _today(self) -> str:
-        return from_text(self._board.clock.now()).astimezone(self._zone).date().isoformat()
+    def _zone_of(self, file: Path) -> ZoneInfo:
+        return self._zones.get(file, self._zone)
+
+    def _day(self, file: Path, now: str) -> str:
+        return from_text(now).astimezone(self._zone_of(file)).date().isoformat()
 
     def _source(self, file: Path) -> str:
         return "file:" + os.path.relpath(file, self._board.path.parent)
 
-    async def _take(self, file: Path) -> int:
+    async def _take(self, file: Path) -> bool:
         try:
             document = await asyncio.to_thread(slot_files.read, file)
             schedule = slots.read_schedule(
                 document, source=self._source(file), project=self._project, time_zone=self._time_zone, complete=True
             )
+            self._zones[file] = slots.zone_of(schedule.time_zone)
             taken = await self._board.write(slots.take_in, schedule, self._policies, ENGINE)
         except Unavailable:
             raise
         except BlackboardError as error:
             await self._refused(file, error.sentence)
-            return 0
+            return False
         except ValueError as error:  # text that no board can keep: a lone surrogate
             await self._refused(file, f"it holds text that cannot be kept: {error}")
-            return 0
-        return len(taken.tasks)
+            return False
+        return bool(taken.tasks or taken.changed or taken.removed)
 
     async def _refused(self, file: Path, sentence: str) -> None:
         reason = f"{file.name}: {sentence}; what it said before stays"
@@ -104,6 +114,12 @@ SOURCES = "SELECT DISTINCT source FROM slots WHERE source LIKE 'file:%' AND remo
 
 def _tell_refused(tx: Any, reason: str) -> None:
     journal.tell(tx, "schedule_refused", actor=ENGINE, reason=reason)
+
+
+def _until_midnight(now: datetime, zone: ZoneInfo) -> float:
+    local = now.astimezone(zone)
+    midnight = datetime.combine(local.date() + timedelta(days=1), datetime.min.time(), zone)
+    return (midnight.astimezone(UTC) - now).total_seconds()
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:

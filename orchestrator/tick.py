@@ -111,7 +111,7 @@ class Orchestrator:
     async def tick(self) -> bool:
         """One pass. True when there is certainly more to do at once."""
         await self._step("reconcile", self._monitor.reconcile)
-        if self._last_tick is None:
+        if self._last_tick is None or self._sources.new_day():
             await self._step("slots", self._take_in)
         more = bool(await self._step("claim", self._claim))
         await self._step("tell", self._tell)

@@ -234,6 +234,11 @@ bb() {{ "$helper" "$@"; }}
     def workspace(self, task: int) -> Path:
         return self.folder / "workspaces" / "p" / str(task)
 
+    def let_go(self, task: int) -> None:
+        """Make the file `go` in a task's folder, for which some agents wait."""
+        self.workspace(task).mkdir(parents=True, exist_ok=True)
+        (self.workspace(task) / "go").touch()
+
     def story(self, task: int) -> str:
         """A task's events, for a person who looks at a failure."""
         lines = [

@@ -96,7 +96,9 @@ def is_interrupted(tx: Tx) -> None:
     timer = threading.Timer(0.05, tx._connection.interrupt)
     timer.start()
     try:
-        tx.run("INSERT INTO meta SELECT 'x', count(*) FROM moves a, moves b, moves c, moves d, moves e, moves f, moves g")
+        tx.run(
+            "INSERT INTO meta SELECT 'x', count(*) FROM moves a, moves b, moves c, moves d, moves e, moves f, moves g"
+        )
     finally:
         timer.join()
 
@@ -251,7 +253,9 @@ def disk_fault() -> sqlite3.Error:
 
 
 @contextmanager
-def faulty(board: Board, *which: int, at: str = "COMMIT", error: Callable[[], BaseException] = disk_fault) -> Iterator[None]:
+def faulty(
+    board: Board, *which: int, at: str = "COMMIT", error: Callable[[], BaseException] = disk_fault
+) -> Iterator[None]:
     """The n-th statements that begin with `at` fail, counted from 1 after the one that held the writer."""
     count = -1  # the holder's own is the 0th
 
@@ -463,7 +467,9 @@ def whole_life(tx: Tx) -> list[object]:
     scenes.submit(tx, first)
     said.append(verbs.approve(tx, first, actor="person:root"))
     said.append(verbs.cancel(tx, second, actor="person:root"))
-    schedule = slots.Schedule("api", [("ada", {"id": 1, "scheduled_at": "10:00"}), ("ada", {"id": 2})], "forge", complete=True)
+    schedule = slots.Schedule(
+        "api", [("ada", {"id": 1, "scheduled_at": "10:00"}), ("ada", {"id": 2})], "forge", complete=True
+    )
     said.append(vars(slots.take_in(tx, schedule, Policies())))
     said.append(families.sweep(tx))
     return said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
+import os
 import random
 import sqlite3
 import subprocess
@@ -18,7 +19,6 @@ from blackboard.board import Board, ReadOnly, Rows, Tx
 from blackboard.errors import BadBoard, NotFound
 from blackboard.migrations import schema_text
 from orchestrator.doctor import check
-from tests import scenes
 from tests.fake_clock import FakeClock
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,7 +58,9 @@ def test_what_was_acknowledged_survives_many_kills(tmp_path: Path) -> None:
 
 async def test_a_board_is_whole_as_schema_sql_wrote_it(board: Board) -> None:
     assert check(board.path, schema_text()) == []
-    found = {name: (await board.all(f"PRAGMA {name}"))[0][0] for name in ("journal_mode", "application_id", "user_version")}
+    found = {
+        name: (await board.all(f"PRAGMA {name}"))[0][0] for name in ("journal_mode", "application_id", "user_version")
+    }
     assert found == {"journal_mode": "wal", "application_id": 1111639857, "user_version": 1}
     assert board._connection.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
     assert board._connection.execute("PRAGMA foreign_keys").fetchone()[0] == 1
@@ -73,6 +75,16 @@ async def test_a_board_keeps_its_identity(tmp_path: Path, clock: FakeClock) -> N
     assert len(first.board_id) == 16
     await again.close()
     await other.close()
+
+
+async def test_a_closed_board_is_one_file(tmp_path: Path, clock: FakeClock) -> None:
+    """An operator who copies it then has all of it: nothing is left in a log beside it."""
+    board = await Board.open(tmp_path / "board.sqlite", clock=clock)
+    await asyncio.gather(
+        *(board.write(add, f"p{number}") for number in range(100)), *(board.read(count) for _ in range(9))
+    )
+    await board.close()
+    assert os.listdir(tmp_path) == ["board.sqlite"]
 
 
 # --- Readers --------------------------------------------------------------------------------------------------------
@@ -231,15 +243,22 @@ def test_the_board_is_never_opened_as_a_file_nor_by_a_second_library(tmp_path: P
 # Where blackboard/ opens files, reads or changes them, and which: never a board.
 FILE_CALLS = {
     "clock.py": {"read_text"},  # the boot id
-    "content.py": {"open", "fdopen", "close", "dup", "fstat"},  # what agents hand in
+    "content.py": {"open", "read", "close", "fstat"},  # what agents hand in
     "lock.py": {"open", "close", "pread", "pwrite"},  # the lock beside the board
-    "migrations.py": {"read_text", "open", "close", "fsync", "unlink", "replace"},  # schema.sql; the copy that a backup makes
+    "migrations.py": {
+        "read_text",
+        "open",
+        "close",
+        "fsync",
+        "unlink",
+        "replace",
+    },  # schema.sql; the copy that a backup makes
 }
 TOUCHES = FILE_CALLS["content.py"] | FILE_CALLS["migrations.py"] | {
     "read_bytes", "write_text", "write_bytes", "touch", "rename", "remove", "truncate", "chmod", "copy", "copyfile", "move",
     "pread", "pwrite", "mmap", "link", "symlink", "rmtree", "mkdir", "fsync",
 }  # fmt: skip
-OF_ORDINARY_VALUES = {"replace", "copy"}  # str.replace, dict.copy: counted only on `os`, `shutil` and paths
+OF_ORDINARY_VALUES = {"replace", "copy", "read"}  # of a str, a dict, a board: counted only on `os` and `shutil`
 
 
 def file_calls(source: str) -> set[str]:
@@ -263,7 +282,9 @@ def test_the_package_touches_files_only_where_it_says_so() -> None:
     assert {name: calls for name, calls in found.items() if calls} == FILE_CALLS
 
 
-@pytest.mark.parametrize("planted", ["open(board)", "board.read_bytes()", "os.open(board, 0)", "shutil.copyfile(board, x)"])
+@pytest.mark.parametrize(
+    "planted", ["open(board)", "board.read_bytes()", "os.open(board, 0)", "shutil.copyfile(board, x)"]
+)
 def test_a_planted_file_call_would_be_found(planted: str) -> None:
     assert file_calls(f"import os\n{planted}") != set()
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -27,9 +27,19 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "board.sqlite"
 
 
-async def opened_and_closed(path: Path) -> None:
-    board = await Board.open(path, clock=FakeClock())
-    await board.close()
+def opened_and_closed(path: Path, *writes: Callable[[Tx], object]) -> str:
+    """Open the board, write, close it; its id."""
+
+    async def run() -> str:
+        board = await Board.open(path, clock=FakeClock())
+        try:
+            for write in writes:
+                await board.write(write)
+        finally:
+            await board.close()
+        return board.board_id
+
+    return asyncio.run(run())
 
 
 def value(path: Path, sql: str) -> object:
@@ -56,42 +66,42 @@ def test_the_shipped_schema_is_the_one_of_the_checkout() -> None:
 
 
 @pytest.mark.parametrize("empty", [False, True])
-async def test_a_new_file_becomes_a_board(path: Path, empty: bool) -> None:
+def test_a_new_file_becomes_a_board(path: Path, empty: bool) -> None:
     if empty:
         path.touch()
-    await opened_and_closed(path)
+    opened_and_closed(path)
     assert check(path, schema_text()) == []
     assert value(path, "SELECT value FROM meta WHERE key = 'created_at'") == "2026-01-31T09:00:00.000Z"
     assert [found.name for found in path.parent.iterdir()] == [path.name]
 
 
-async def test_opening_again_changes_nothing(path: Path) -> None:
-    await opened_and_closed(path)
+def test_opening_again_changes_nothing(path: Path) -> None:
+    opened_and_closed(path)
     before = path.read_bytes()
-    await opened_and_closed(path)
+    opened_and_closed(path)
     assert path.read_bytes() == before
 
 
-async def test_a_board_made_by_the_sqlite3_shell_is_a_board(path: Path) -> None:
+def test_a_board_made_by_the_sqlite3_shell_is_a_board(path: Path) -> None:
     done = subprocess.run(["sqlite3", str(path)], input=SCHEMA, text=True, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    board = await Board.open(path, clock=FakeClock())
-    identity = board.board_id
-    await board.write(scenes.furnish)
-    assert await board.write(scenes.post_at, "done") == 1
-    await board.close()
+    identity = opened_and_closed(path, scenes.furnish, lambda tx: scenes.post_at(tx, "done"))
     assert len(identity) == 16
     assert value(path, "SELECT value FROM meta WHERE key = 'board_id'") == identity
-    again = await Board.open(path)
-    assert again.board_id == identity
-    await again.close()
+    assert value(path, "SELECT status FROM tasks") == "done"
+    assert opened_and_closed(path) == identity
 
 
-async def test_a_board_half_made_by_a_shell_is_refused(path: Path) -> None:
-    subprocess.run(["sqlite3", str(path)], input=SCHEMA[: len(SCHEMA) // 2] + ";", text=True, capture_output=True, check=False)
+@pytest.mark.spoils_board
+def test_a_board_half_made_by_a_shell_is_refused(path: Path) -> None:
+    subprocess.run(
+        ["sqlite3", str(path)], input=SCHEMA[: len(SCHEMA) // 2] + ";", text=True, capture_output=True, check=False
+    )
     assert value(path, "SELECT count(*) FROM sqlite_master") != 0
-    with pytest.raises(BadBoard, match=r"board\.sqlite"):
-        await opened_and_closed(path)
+    with pytest.raises(BadBoard, match=r"never finished: delete it, or restore a backup"):
+        opened_and_closed(path)
+    with pytest.raises(BadBoard, match="never finished"):
+        ReadOnly(path)
 
 
 # --- What is not ours ---------------------------------------------------------------------------------------------------
@@ -145,20 +155,20 @@ def a_folder(path: Path) -> None:
         (a_folder, "cannot be opened as a board"),
     ],
 )
-async def test_what_is_no_board_of_ours_is_refused_and_left_as_it_was(path: Path, make: object, words: str) -> None:
+def test_what_is_no_board_of_ours_is_refused_and_left_as_it_was(path: Path, make: object, words: str) -> None:
     make(path)  # type: ignore[operator]
     before = path.read_bytes() if path.is_file() else None
 
     with pytest.raises(BadBoard, match=words) as refusal:
-        await opened_and_closed(path)
+        opened_and_closed(path)
 
     assert str(path) in refusal.value.sentence
     assert (path.read_bytes() if path.is_file() else None) == before
 
 
-async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(BadBoard, match="cannot be opened as a board"):
-        await opened_and_closed(tmp_path / "nowhere" / "board.sqlite")
+        opened_and_closed(tmp_path / "nowhere" / "board.sqlite")
 
 
 # --- A step -------------------------------------------------------------------------------------------------------------
@@ -167,63 +177,67 @@ async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 STEP = "ALTER TABLE tasks ADD COLUMN mood TEXT; UPDATE meta SET value = value || '-2' WHERE key = 'created_at';"
 
 
-@pytest.fixture
-def next_version(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A program that knows version 2: one column more, one trigger and one move renamed in its code."""
-    text = SCHEMA.replace("tasks are not deleted: cancel it instead", "no, never").replace("PRAGMA user_version = 1", "PRAGMA user_version = 2")
+def a_program_that_knows_version_2(monkeypatch: pytest.MonkeyPatch) -> str:
+    """One column more, and another sentence in its code; its schema."""
+    text = SCHEMA.replace("tasks are not deleted: cancel it instead", "no, never")
+    text = text.replace("PRAGMA user_version = 1", "PRAGMA user_version = 2")
     monkeypatch.setattr(migrations, "VERSION", 2)
     monkeypatch.setattr(migrations, "STEPS", {2: STEP})
     monkeypatch.setattr(migrations, "schema_text", lambda: text)
-    yield
+    return text
 
 
-async def a_lively_board(path: Path) -> dict[str, list[tuple[object, ...]]]:
+@pytest.fixture
+def next_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    a_program_that_knows_version_2(monkeypatch)
+
+
+def a_lively_board(path: Path) -> dict[str, list[tuple[object, ...]]]:
     """A board of this version with a history; everything on it."""
-    board = await Board.open(path, clock=FakeClock())
-    await board.write(scenes.furnish)
-    for status in scenes.STATES:
-        await board.write(scenes.post_at, status)
-    found = await board.read(scenes.everything)
-    await board.close()
-    return found
+    opened_and_closed(path, scenes.furnish, lambda tx: [scenes.post_at(tx, status) for status in scenes.STATES])
+    return everything(path)
+
+
+def everything(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    with ReadOnly(path) as reader:
+        return scenes.everything(reader)
 
 
 @pytest.mark.spoils_board  # the doctor knows no version 2
-async def test_a_step_changes_tables_and_makes_the_code_anew(path: Path, next_version: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as today:
-        today.setattr(migrations, "VERSION", 1)
-        today.setattr(migrations, "STEPS", {})
-        today.setattr(migrations, "schema_text", lambda: SCHEMA)
-        before = await a_lively_board(path)
+def test_a_step_changes_tables_and_makes_the_code_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = a_lively_board(path)
+    text = a_program_that_knows_version_2(monkeypatch)
 
-    board = await Board.open(path, clock=FakeClock())
+    opened_and_closed(path, lambda tx: scenes.post_at(tx, "done"))  # and it goes on
 
-    after = await board.read(scenes.everything)
-    assert [row[:-1] for row in after["tasks"]] == before["tasks"]
-    assert [after[table] == before[table] for table in before] == [table not in ("tasks", "meta") for table in before]
+    after = everything(path)
+    assert [row[:-1] for row in after["tasks"][:-1]] == before["tasks"]
+    assert after["outputs"][: len(before["outputs"])] == before["outputs"] and after["agents"] == before["agents"]
     assert value(path, "PRAGMA user_version") == 2
     assert "no, never" in shape(path)["trigger task_stays"]
-    assert {name for name in shape(path) if name.split()[0] in ("trigger", "view")} == {
-        name for name in shape_of(SCHEMA) if name.split()[0] in ("trigger", "view")
-    }
-    assert await board.all("SELECT * FROM moves") == await board.all("SELECT * FROM moves") != []
-    assert await board.write(scenes.post_at, "done") == len(before["tasks"]) + 1  # and it goes on
-    await board.close()
+    assert code(shape(path)) == code(shape_of(text)) != code(shape_of(SCHEMA))
+    assert value(path, "SELECT count(*) FROM moves") == SCHEMA.count("'claim',   'pending'") + 22
+
+
+def code(found: dict[str, str]) -> dict[str, str]:
+    return {name: text for name, text in found.items() if name.split()[0] in ("trigger", "view")}
 
 
 def shape_of(schema: str) -> dict[str, str]:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(schema)
-        return dict(connection.execute("SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall())
+        return dict(
+            connection.execute("SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+        )
 
 
 @pytest.mark.spoils_board
-async def test_before_a_step_the_file_is_backed_up(path: Path, next_version: None) -> None:
+def test_before_a_step_the_file_is_backed_up(path: Path, next_version: None) -> None:
     RawBoard(path).connection.close()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("INSERT INTO meta VALUES ('board_id', 'me')")
     before = shape(path)
-    await opened_and_closed(path)
+    opened_and_closed(path)
     [copy] = [found for found in path.parent.iterdir() if found != path]
     assert copy.name == "board.sqlite.before-2-2026-01-31T090000.000Z"
     assert copy.stat().st_mode & 0o777 == 0o600
@@ -232,15 +246,17 @@ async def test_before_a_step_the_file_is_backed_up(path: Path, next_version: Non
 
 
 @pytest.mark.spoils_board
-@pytest.mark.parametrize("broken", ["ALTER TABLE tasks ADD COLUMN mood TEXT; SELECT nonsense;", "DROP TABLE meta; nonsense"])
-async def test_a_step_that_fails_leaves_the_old_shape(
+@pytest.mark.parametrize(
+    "broken", ["ALTER TABLE tasks ADD COLUMN mood TEXT; SELECT nonsense;", "DROP TABLE meta; nonsense"]
+)
+def test_a_step_that_fails_leaves_the_old_shape(
     path: Path, next_version: None, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     RawBoard(path).connection.close()
     before = shape(path)
     monkeypatch.setattr(migrations, "STEPS", {2: broken})
     with pytest.raises(BadBoard):
-        await opened_and_closed(path)
+        opened_and_closed(path)
     assert shape(path) == before and value(path, "PRAGMA user_version") == 1
     assert check(path, SCHEMA) == []
 
@@ -248,17 +264,18 @@ async def test_a_step_that_fails_leaves_the_old_shape(
 # --- Backup -------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_backup_is_the_board_and_a_board(path: Path, tmp_path: Path) -> None:
-    everything = await a_lively_board(path)
-    copy = backup(path, tmp_path / "copy.sqlite")
+def test_a_backup_is_the_board_and_a_board(path: Path, tmp_path: Path) -> None:
+    before = a_lively_board(path)
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    copy = backup(path, copies / "copy.sqlite")
+    assert [found.name for found in copies.iterdir()] == ["copy.sqlite"]
     assert copy.stat().st_mode & 0o777 == 0o600
     assert check(copy, schema_text()) == []
-    with ReadOnly(copy) as reader:
-        assert scenes.everything(reader) == everything
-    board = await Board.open(copy, clock=FakeClock())
-    assert await board.write(scenes.post_at, "done") == len(everything["tasks"]) + 1
-    await board.close()
-    assert sorted(found.name for found in tmp_path.iterdir()) == ["board.sqlite", "copy.sqlite"]
+    assert everything(copy) == before
+    assert opened_and_closed(copy, lambda tx: scenes.post_at(tx, "done")) == value(
+        path, "SELECT value FROM meta WHERE key = 'board_id'"
+    )
 
 
 async def test_a_backup_while_it_is_written_is_of_one_moment(path: Path, tmp_path: Path) -> None:
@@ -288,34 +305,35 @@ async def test_a_backup_while_it_is_written_is_of_one_moment(path: Path, tmp_pat
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1]  # it was written, all the time
 
 
-async def test_a_backup_replaces_the_last_one_of_that_name(path: Path, tmp_path: Path) -> None:
-    await opened_and_closed(path)
+def test_a_backup_replaces_the_last_one_of_that_name(path: Path, tmp_path: Path) -> None:
+    opened_and_closed(path)
     target = tmp_path / "copy"
     target.write_text("the last one")
     backup(path, target)
     assert check(target) == []
 
 
-async def test_what_a_killed_backup_left_is_not_in_the_way(path: Path, tmp_path: Path) -> None:
+def test_what_a_killed_backup_left_is_not_in_the_way(path: Path, tmp_path: Path) -> None:
     """A program in a container has the same pid after a restart."""
-    await opened_and_closed(path)
-    (tmp_path / f".copy.{os.getpid()}.tmp").write_text("half a copy")
-    backup(path, tmp_path / "copy")
-    assert sorted(found.name for found in tmp_path.iterdir()) == ["board.sqlite", "copy"]
+    opened_and_closed(path)
+    leftover = tmp_path / f".copy.{os.getpid()}.tmp"
+    leftover.write_text("half a copy")
+    assert check(backup(path, tmp_path / "copy")) == []
+    assert not leftover.exists()
 
 
 @pytest.mark.spoils_board
-async def test_a_backup_that_fails_its_check_leaves_nothing(path: Path, tmp_path: Path) -> None:
-    await a_lively_board(path)
+def test_a_backup_that_fails_its_check_leaves_nothing(path: Path, tmp_path: Path) -> None:
+    a_lively_board(path)
     with path.open("r+b") as file:
         file.seek(path.stat().st_size // 2)
         file.write(b"\xa5" * 12000)
     with pytest.raises((BadBoard, sqlite3.DatabaseError), match=r"did not pass its check|malformed"):
         backup(path, tmp_path / "copy")
-    assert [found.name for found in tmp_path.iterdir()] == ["board.sqlite"]
+    assert {found.name for found in tmp_path.iterdir()} <= {"board.sqlite", "board.sqlite-wal", "board.sqlite-shm"}
 
 
-async def test_a_backup_of_nothing_leaves_nothing(tmp_path: Path) -> None:
+def test_a_backup_of_nothing_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError):
         backup(tmp_path / "nowhere.sqlite", tmp_path / "copy")
     assert list(tmp_path.iterdir()) == []

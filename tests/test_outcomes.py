@@ -46,11 +46,11 @@ AGENTS: dict[str, tuple[str, dict[str, object]]] = {
     "reports-twice": (f"{HAND_IN} bb submit > second; echo $? > code\n", {}),
     "reports-late": (
         "trap 'bb submit > late 2>&1; echo $? > code; exit 0' TERM\n"
-        "bb start; echo hello > out.txt; bb output document T out.txt; sleep 1000 & wait\n",
+        "bb start; echo hello > out.txt; bb output document T out.txt; while :; do sleep 0.1; done\n",
         {"grace_seconds": 20, "policy": {"max_tries": 1, "wall_seconds": 3}},
     ),
     "hangs": ("bb start; sleep 1000 & sleep 1000 & wait\n", {"policy": {"max_tries": 1, "wall_seconds": 1.5}}),
-    "idles": ("bb start; sleep 1000\n", {"policy": {"max_tries": 1, "idle_seconds": 1}}),
+    "idles": ("sleep 0.5; bb start; sleep 1000\n", {"policy": {"max_tries": 1, "idle_seconds": 1}}),
     "never-stirs": ("sleep 1000\n", {"policy": {"max_tries": 1, "startup_seconds": 1}}),
     "prints": ("for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.25; done\n" + HAND_IN, {"policy": {"idle_seconds": 1.5}}),
     "missing": ("", {"argv": ["/no/such/program"]}),
@@ -63,7 +63,7 @@ AGENTS: dict[str, tuple[str, dict[str, object]]] = {
     ),
     "prints-its-result": ("printf 'caf\\303\\251 of %s' \"$task\"\n", {"calls_back": False}),
     "prints-and-fails": ("echo half; exit 1\n", {"calls_back": False, "policy": ONCE}),
-    "lingers": (f"{HAND_IN} sleep 1000\n", {"policy": {"settle_seconds": 0.5}}),
+    "lingers": (f"{HAND_IN} exec sleep 1000\n", {"policy": {"settle_seconds": 0.5}}),
     "leaves-one": (f"sleep 2 & {HAND_IN}", {"leftovers": "keep", "policy": {"settle_seconds": 0.2}}),
     "leaves-one-to-end": (f"sleep 1000 & {HAND_IN}", {"leftovers": "end", "policy": {"settle_seconds": 60}}),
     "gives-up": ("echo 'no way' | bb fail --final -\n", {}),

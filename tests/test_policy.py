@@ -14,7 +14,19 @@ from tests.raw_board import SCHEMA
 
 TASK = {"id": 7, "attempt_id": 70, "max_tries": 3, "backoff_seconds": 100.0, "backoff_cap_seconds": 300.0}
 GOES_ON = ["released", "dry_run", "stopped"]
-CHARGED = "submitted failed approved rejected no_report crashed killed lost no_start idle timed_out".split()
+CHARGED = [
+    "submitted",
+    "failed",
+    "approved",
+    "rejected",
+    "no_report",
+    "crashed",
+    "killed",
+    "lost",
+    "no_start",
+    "idle",
+    "timed_out",
+]
 
 
 def test_which_outcomes_count_as_a_try() -> None:
@@ -86,7 +98,8 @@ def test_the_defaults_are_those_of_the_schema() -> None:
     columns = sqlite3.connect(":memory:").executescript(SCHEMA).execute("PRAGMA table_info(tasks)").fetchall()
     defaults = {name: default.strip("'") for _, name, _, _, default, _ in columns if name in FIELDS}
     assert {name: str(value) for name, value in Policy().columns().items()} == {
-        name: str(float(text)) if isinstance(getattr(Policy(), name), float) else text for name, text in defaults.items()
+        name: str(float(text)) if isinstance(getattr(Policy(), name), float) else text
+        for name, text in defaults.items()
     }
 
 

@@ -112,6 +112,12 @@ async def test_with_the_launcher_killed_all_others_are_still_found(attempt: Atte
     assert await stop(attempt, status)
 
 
+def test_the_marker_finds_the_launcher_too(attempt: Attempt) -> None:
+    status = attempt.start("sleep", "20")
+    assert processes.members(attempt.marker, None) == {status.launcher, status.agent}
+    attempt.clear()
+
+
 def test_a_marker_counts_only_as_a_whole(attempt: Attempt) -> None:
     def marked(value: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(["sleep", "30"], env={"A": "b", processes.MARKER: value})
@@ -243,6 +249,17 @@ async def test_one_empty_scan_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(processes, "_scan", lambda *attempt: scans.pop(0))
     assert await processes.stop("m", None, None, grace=5.0)
     assert scans == []
+
+
+async def test_the_launcher_has_time_to_leave_once_it_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    launcher, other = Identity(3, 9), Identity(5, 11)
+    scans = [{launcher, other}] * 8 + [{launcher}] * 3
+    sent: list[int] = []
+    monkeypatch.setattr(processes, "LAUNCHER_SECONDS", 0.4)  # less than the first eight scans take
+    monkeypatch.setattr(processes, "_scan", lambda *attempt: (scans.pop(0) if scans else set(), set()))
+    monkeypatch.setattr(processes, "signal_safely", lambda one, number: not sent.append(number))
+    assert await processes.stop("m", launcher, None, grace=5.0)
+    assert sent == [signal.SIGTERM]
 
 
 async def test_all_are_frozen_then_the_newest_is_killed_first(monkeypatch: pytest.MonkeyPatch) -> None:

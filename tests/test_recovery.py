@@ -44,20 +44,28 @@ ENDS = {"quick": "done", "slow": "done", "littering": "done", "failing": "failed
 CHARGED = {"failing": "failed", "crashing": "crashed", "silent": "no_report", "hanging": "timed_out"}
 
 
+PHASES = """
+SELECT CASE WHEN ended_at IS NOT NULL THEN 'ended' WHEN spawned_at IS NULL THEN 'claimed'
+            WHEN agent_pid IS NULL THEN 'spawned' ELSE 'running' END AS phase FROM attempts WHERE gone_at IS NULL
+"""
+
+
 class Load:
     """A house under load, whose daemon is killed again and again."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.random = random.Random(seed)
-        self.house = House(folder, tick={"max_live": 12}, policy={"max_tries": 2, "settle_seconds": 2.0, "wall_seconds": 600})
+        self.house = House(
+            folder, tick={"max_live": 12}, policy={"max_tries": 2, "settle_seconds": 2.0, "wall_seconds": 600}
+        )
         for name, (script, config) in AGENTS.items():
             body = script.replace("RANDOM_TENTHS", "$$ % 9")
             self.house.agent(name, PROOF + body, **{"grace_seconds": 0.2, **config})
         self.tasks: dict[int, str] = {}
+        self.found: Counter[str] = Counter()  # in which phases the kills caught attempts
 
-    def post(self, count: int) -> None:
-        for _ in range(count):
-            name = self.random.choice(list(AGENTS))
+    def post(self, *names: str) -> None:
+        for name in names:
             self.tasks[self.house.post(name)] = name
 
     def wave(self) -> None:
@@ -70,7 +78,7 @@ class Load:
             time.sleep(self.random.uniform(0, 0.1))
         else:
             until(house.listens, story=house.told)
-            self.post(3)
+            self.post(*self.random.choices(list(AGENTS), k=3))
             if kind == "claim":  # between a claim and what follows it
                 before = self.claims()
                 deadline = time.monotonic() + 1
@@ -80,6 +88,7 @@ class Load:
             else:
                 time.sleep(self.random.uniform(0, 0.4))
         house.kill()
+        self.found.update(row["phase"] for row in house.rows(PHASES))
 
     def claims(self) -> int:
         return int(self.house.value("SELECT count(*) FROM attempts"))
@@ -109,13 +118,14 @@ def recovers(load: Load, kills: int) -> None:
     """Kill the daemon so often, let the last one finish, and look at everything."""
     house = load.house
     house.start()
-    load.post(12)
+    load.post(*AGENTS, *AGENTS)
     house.kill()
     for _ in range(kills - 1):
         load.wave()
     house.start()
     until(load.settled, seconds=240, story=load.story)
 
+    print(f"{kills} kills, {len(load.tasks)} tasks; attempts caught in their phases: {dict(load.found)}")
     nothing_is_lost(load)
     nothing_ran_twice(load)
     the_living_were_adopted(load)

@@ -87,7 +87,7 @@ def test_a_living_agent_is_adopted_and_reports_to_the_new_daemon(house: House, w
     house.start()
     until(lambda: house.events(task, "adopted"), story=lambda: house.story(task))
     assert processes.alive(agent)
-    (house.workspace(task) / "go").touch()
+    house.let_go(task)
 
     house.reaches(task, "done")
     (attempt,) = house.attempts(task)
@@ -95,13 +95,17 @@ def test_a_living_agent_is_adopted_and_reports_to_the_new_daemon(house: House, w
 
 
 def test_what_ended_while_no_daemon_was_there_is_judged_by_its_exit_status(house: House) -> None:
-    house.agent("ends", "bb start; while [ ! -e go ]; do sleep 0.05; done; exit 3\n", policy={"max_tries": 1, "wall_seconds": 1.5})
+    house.agent(
+        "ends",
+        "bb start; while [ ! -e go ]; do sleep 0.05; done; exit 3\n",
+        policy={"max_tries": 1, "wall_seconds": 1.5},
+    )
     house.start()
     task = house.post("ends")
     house.reaches(task, "working")
     (attempt,) = house.attempts(task)
     house.kill()
-    (house.workspace(task) / "go").touch()
+    house.let_go(task)
     until(lambda: not house.left_of(task))
     until(lambda: now_minus(attempt["spawned_boot"]) > 2.0)  # its wall limit is over too, but it ended before
 
@@ -222,7 +226,7 @@ def test_another_port_is_refused_while_an_agent_lives_that_was_told_the_first(ho
 
     house.port = first
     house.start()
-    (house.workspace(task) / "go").touch()
+    house.let_go(task)
     house.reaches(task, "done")
 
 
@@ -234,7 +238,7 @@ def test_another_port_is_taken_when_nothing_lives_any_more(house: House) -> None
         processes.signal_safely(one, signal.SIGKILL)
     until(lambda: not house.left_of(task))
     house.port = free_port()
-    (house.workspace(task) / "go").touch()
+    house.let_go(task)
 
     house.start()
 
@@ -256,7 +260,7 @@ def test_a_claim_that_was_never_started_is_released_and_claimed_again(house: Hou
     house.start()
 
     until(lambda: (house.workspace(task) / "pid").exists(), story=lambda: house.story(task))
-    (house.workspace(task) / "go").touch()
+    house.let_go(task)
     house.reaches(task, "done")
     assert house.outcomes(task) == ["released", "submitted"]
     assert house.attempts(task)[0]["spawned_at"] is None
@@ -280,7 +284,7 @@ def test_a_launcher_that_comes_late_finds_its_attempt_voided(house: House) -> No
     assert processes.launch(directory).wait(timeout=20) == 0
 
     assert not ran.exists()
-    (house.workspace(task) / "go").touch()
+    house.let_go(task)
     house.reaches(task, "done")
 
 
@@ -301,7 +305,7 @@ def test_an_attempt_of_another_boot_is_judged_without_a_signal_to_anybody(house:
     assert stranger is not None
     assert processes.alive(stranger)
     processes.signal_safely(stranger, signal.SIGKILL)
-    (house.workspace(task) / "go").touch()
+    house.let_go(task)
     house.reaches(task, "done")
     assert house.outcomes(task) == ["lost", "submitted"]
 
@@ -321,7 +325,7 @@ def test_a_launcher_killed_before_it_wrote_anything_does_not_hold_the_task_up(ho
     house.start()
 
     until(lambda: (house.workspace(task) / "pid").exists(), story=lambda: house.story(task))
-    (house.workspace(task) / "go").touch()
+    house.let_go(task)
     house.reaches(task, "done")
     assert house.outcomes(task) == ["lost", "submitted"]
 
@@ -329,7 +333,7 @@ def test_a_launcher_killed_before_it_wrote_anything_does_not_hold_the_task_up(ho
 def test_the_folders_of_another_board_are_moved_aside_and_come_back(house: House) -> None:
     house.start()
     first = working(house)
-    (house.workspace(first) / "go").touch()
+    house.let_go(first)
     house.reaches(first, "done")
     assert house.stop() == 0
     one, other = house.folder / "one.db", house.folder / "other.db"
@@ -337,7 +341,7 @@ def test_the_folders_of_another_board_are_moved_aside_and_come_back(house: House
     for mine, theirs in ((one, other), (other, one), (one, other)):
         house.start()  # another board, whose attempts are numbered from 1 again
         task = working(house)
-        (house.workspace(task) / "go").touch()
+        house.let_go(task)
         house.reaches(task, "done")
         assert set(house.outcomes(task)) == {"submitted"}
         assert house.stop() == 0

@@ -1,0 +1,194 @@
+"""The table of settings for docs/configuration.md: shape from the code, meanings from here.
+
+A key without a meaning, and a meaning without a key, are a KeyError or a failing test: nothing is left out.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from orchestrator.config import AgentConfig, Api, PolicyNumbers, Project, Settings, Slots, Tick
+
+# The tables of the file, in its order: heading, what stands before the key, the model, how its keys begin.
+TABLES: tuple[tuple[str, str, type[BaseModel]], ...] = (
+    ("Top level", "", Settings),
+    ("`[api]`", "api.", Api),
+    ("`[tick]`", "tick.", Tick),
+    ("`[policy]`", "policy.", PolicyNumbers),
+    ("`[[projects]]`", "projects.", Project),
+    ("`[agents.NAME]`", "agents.NAME.", AgentConfig),
+    ("`[slots]`", "slots.", Slots),
+)
+INSIDE = frozenset({"api", "tick", "policy", "projects", "agents", "slots"})  # keys of the top level that are tables
+
+MEANINGS: Mapping[str, str] = {
+    "board": "The blackboard: one SQLite file.",
+    "state_dir": "Where `attempts/`, `workspaces/` and `operator.token` are.",
+    "instance_id": "A name for this instance. Nothing depends on it yet.",
+    "on_exit": "What becomes of agents that run when the daemon ends: stopped (not charged), or left to the next start.",
+    "api.host": "The address to listen on. One that other machines reach needs TLS or `allow_insecure_bind`.",
+    "api.port": "The port to listen on; 0 takes any free one.",
+    "api.public_base_url": "The address agents are told, when it is not host and port.",
+    "api.max_body_bytes": "The largest body of a request.",
+    "api.tls_cert": "A certificate in PEM; goes with `tls_key`.",
+    "api.tls_key": "Its private key in PEM.",
+    "api.allow_insecure_bind": "Listen on a reachable address without TLS, because something else encrypts.",
+    "tick.max_live": "Attempts not gone at once, all agents together.",
+    "tick.longest_pause_seconds": "The longest sleep when nothing is due.",
+    "tick.foreign_poll_seconds": "How often the daemon looks whether somebody else wrote to the board.",
+    "tick.source_poll_seconds": "How often it looks whether a slot file has changed.",
+    "policy.max_tries": "Charged attempts before a task has failed.",
+    "policy.backoff_seconds": "The wait before the second try; it doubles each time, less up to a quarter.",
+    "policy.backoff_cap_seconds": "The longest such wait.",
+    "policy.wall_seconds": "The longest an attempt may take. A slot's `estimated_duration` wins over it.",
+    "policy.idle_seconds": "The longest an attempt may go without a call and without printing anything.",
+    "policy.startup_seconds": "The longest until its first call or its first output.",
+    "policy.settle_seconds": "How long an agent that has reported may take to end by itself.",
+    "policy.review": "Who accepts what was handed in: a person, or nobody (`auto`: done at once).",
+    "policy.max_rejections": "More rejections than this in a row block the task: a person is asked how to go on.",
+    "policy.needs_output": "Nothing is handed in without an output.",
+    "policy.waits_for_children": "Nothing is handed in while a child task is open.",
+    "projects.id": "What tasks call it: letters, digits, `.`, `_`, `-`; at most 64.",
+    "projects.title": "What people call it.",
+    "agents.NAME.runner": "How it is started. Any command is the only runner so far.",
+    "agents.NAME.argv": "The program and its arguments; needed while the agent is enabled. See the placeholders below.",
+    "agents.NAME.roles": "Roles of the team it fills: it takes tasks that ask for one of them.",
+    "agents.NAME.max_live": "Attempts of this agent not gone at once.",
+    "agents.NAME.enabled": "Whether anything is claimed for it.",
+    "agents.NAME.env": "Variables it gets. Their values are never shown.",
+    "agents.NAME.pass_env": "Names of the daemon's own variables that it gets too.",
+    "agents.NAME.calls_back": "`false`: it knows nothing of us; its exit status is its result and its stdout the output.",
+    "agents.NAME.prompt": "How it gets the prompt: on stdin, or only as the file `{prompt_file}`.",
+    "agents.NAME.graceful_signal": "The first signal of a stop.",
+    "agents.NAME.grace_seconds": "Between that signal and KILL.",
+    "agents.NAME.leftovers": "Processes it leaves behind when it ends: end them, or let them finish.",
+    "agents.NAME.log_cap_bytes": "The most disk space of each log; beginning and end are kept.",
+    "agents.NAME.workspace": "One fixed folder to work in, which must exist.",
+    "agents.NAME.policy": "Keys of `[policy]` for this agent's tasks; `[agents.NAME.policy]` is the same as a table.",
+    "slots.files": "Files with slots, `.toml` or `.json`.",
+    "slots.time_zone": "The IANA zone their `HH:MM` is meant in.",
+    "slots.project": "The project of slots that name none.",
+}
+
+# Where the code computes a default, or None means something.
+DEFAULTS: Mapping[str, str] = {
+    "state_dir": "the board's folder",
+    "instance_id": "the host's name",
+    "api.public_base_url": "host and port",
+    "api.tls_cert": "no TLS",
+    "api.tls_key": "no TLS",
+    "projects.id": 'one project, `"default"`',
+    "agents.NAME.workspace": "a folder for each task, kept between its attempts",
+    "agents.NAME.policy": "what `[policy]` says",
+    "slots.project": "the first project",
+}
+
+
+class Row(NamedTuple):
+    """One key of the configuration."""
+
+    key: str
+    type: str
+    default: str
+    unit: str
+    meaning: str
+    variable: str
+
+
+def rows(prefix: str, model: type[BaseModel]) -> Iterator[Row]:
+    """The keys of one table, in the order of the code."""
+    for name, field in model.model_fields.items():
+        key = prefix + name
+        if key not in INSIDE:
+            yield Row(key, _type(field), _default(key, field), _unit(name), MEANINGS[key], variable(key))
+
+
+def every_row() -> list[Row]:
+    """All keys."""
+    return [row for _, prefix, model in TABLES for row in rows(prefix, model)]
+
+
+def variable(key: str) -> str:
+    """The environment variable that sets a key. A list of tables has one variable for the whole list, as JSON."""
+    if key.startswith("projects."):
+        return "ORCH_PROJECTS"
+    name = "ORCH_" + "__".join(part.upper() for part in key.split("."))
+    return f"{name}__VARIABLE" if key == "agents.NAME.env" else name
+
+
+def _type(field: FieldInfo) -> str:
+    return _word(field.annotation) + _bounds(field)
+
+
+def _word(annotation: Any) -> str:
+    """The TOML word for a type."""
+    while get_origin(annotation) in (Union, types.UnionType):
+        annotation = next(each for each in get_args(annotation) if each is not types.NoneType)
+    origin = get_origin(annotation) or annotation
+    if origin is Literal:
+        return " or ".join(f'`"{each}"`' for each in get_args(annotation))
+    if origin is tuple:
+        return f"list of {_word(get_args(annotation)[0])}s"
+    if hasattr(annotation, "__metadata__"):  # Annotated
+        return _word(get_args(annotation)[0])
+    words = {bool: "true or false", int: "integer", float: "number", str: "string", Path: "path", dict: "table"}
+    return words.get(origin, "table")
+
+
+_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+UNTOLD = 10**8  # a limit beyond this is only there so that time can be counted with; the page names it once
+
+
+def _bounds(field: FieldInfo) -> str:
+    """The lowest and highest value, as far as somebody may meet them."""
+    found = [(sign, getattr(each, name, None)) for name, sign in _SIGNS.items() for each in field.metadata]
+    told = [f"{sign} {value}" for sign, value in found if value is not None and value < UNTOLD]
+    return f", {', '.join(told)}" if told else ""
+
+
+def _default(key: str, field: FieldInfo) -> str:
+    if key in DEFAULTS:
+        return DEFAULTS[key]
+    value = field.get_default(call_default_factory=True, validated_data={})
+    if value is PydanticUndefined:
+        return "must be given"
+    return f"`{_toml(value)}`"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | Path):
+        return f'"{value}"'
+    if isinstance(value, dict):
+        return "{}"
+    return "[]" if value == () else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _unit(name: str) -> str:
+    return next((unit for unit in ("seconds", "bytes") if name.endswith(unit)), "")
+
+
+def settings() -> str:
+    """Every table of the configuration, key by key."""
+    return "\n\n".join(_table(heading, list(rows(prefix, model))) for heading, prefix, model in TABLES)
+
+
+def _table(heading: str, found: list[Row]) -> str:
+    lines = [
+        f"### {heading}",
+        "",
+        "| key | type | default | unit | meaning | environment |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in found:
+        name = row.key.rpartition(".")[2]
+        lines.append(f"| `{name}` | {row.type} | {row.default} | {row.unit} | {row.meaning} | `{row.variable}` |")
+    return "\n".join(lines)

@@ -1,0 +1,288 @@
+"""The gates: `why` passes every one of them exactly when the claim takes the task, and each says what it waits for."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+
+from blackboard import agents, claims, questions, tokens, verbs
+from blackboard.board import Board, Tx
+from blackboard.clock import plus
+from blackboard.gates import AGENT_GATES, TASK_GATES
+from blackboard.policy import Policy
+from tests import scenes
+from tests.fake_clock import START
+from tests.scenes import tried
+
+HOUR = 3600.0
+
+
+def hashes(many: int) -> list[bytes]:
+    return [tokens.digest(f"bbt_{number}") for number in range(many)]
+
+
+def fresh(tx: Tx) -> list[bytes]:
+    """One hash that no attempt has."""
+    return [tokens.digest(f"bbt_{len(tx.all('SELECT 1 FROM attempts'))}")]
+
+
+def later(tx: Tx, seconds: float) -> Tx:
+    """The same transaction, so much later."""
+    return Tx(tx._connection, plus(tx.now, seconds), tx.boot + seconds)
+
+
+# --- One gate at a time -----------------------------------------------------------------------------------------------
+
+
+class Gate(NamedTuple):
+    """`closes` makes the only task of the board wait for this gate alone; `opens` opens it. `most`: places for all."""
+
+    name: str
+    closes: Callable[[Tx], int]
+    opens: Callable[[Tx], Tx]
+    says: str
+    most: tuple[int, int] = (99, 99)
+
+
+def sql(*statements: str) -> Callable[[Tx], Tx]:
+    def run(tx: Tx) -> Tx:
+        for statement in statements:
+            tx.run(statement)
+        return tx
+
+    return run
+
+
+def task_and(*statements: str) -> Callable[[Tx], int]:
+    def make(tx: Tx) -> int:
+        task = scenes.post(tx)
+        sql(*statements)(tx)
+        return task
+
+    return make
+
+
+def task_with_need(tx: Tx) -> int:
+    return scenes.post(tx, needs=[scenes.post(tx, agent="bob", due_at="2999-01-01T00:00:00.000Z")])
+
+
+def task_not_gone(tx: Tx) -> int:
+    task = scenes.post(tx, policy=Policy(backoff_seconds=0))
+    verbs.end_badly(tx, scenes.work(tx, task), "crashed", actor="engine:monitor")
+    return task
+
+
+def task_of_a_busy_agent(tx: Tx) -> int:
+    tx.run("UPDATE agents SET max_live = 1")
+    scenes.post_at(tx, "working")
+    return scenes.post(tx)
+
+
+GATES = [
+    Gate("pending", lambda tx: scenes.post_at(tx, "blocked"), sql("UPDATE tasks SET status = 'pending'"), "it is blocked, not pending"),
+    Gate("due", lambda tx: scenes.post(tx, due_at=plus(START, HOUR)), lambda tx: later(tx, HOUR), "not due before 2026-01-31T10:00:00.000Z"),
+    Gate("not_before", lambda tx: scenes.post(tx, not_before=plus(START, HOUR)), lambda tx: later(tx, HOUR), "waits until 2026-01-31T10:00:00.000Z"),
+    Gate("needs", task_with_need, sql("DELETE FROM dependencies"), "1 of the tasks it needs are not done"),
+    Gate("project", task_and("UPDATE projects SET paused_at = created_at"), sql("UPDATE projects SET paused_at = NULL"), "its project forge is paused"),
+    Gate("former_attempt", task_not_gone, sql("UPDATE attempts SET gone_at = ended_at"), "not proved gone"),
+    Gate("enabled", task_and("UPDATE agents SET enabled = 0"), sql("UPDATE agents SET enabled = 1"), "agent ada is disabled"),
+    Gate("paused", task_and("UPDATE agents SET paused_at = 'noon', pause_reason = 'lunch'"), sql("UPDATE agents SET paused_at = NULL"), "ada is paused since noon: lunch"),
+    Gate("free", task_of_a_busy_agent, sql("UPDATE agents SET max_live = 2"), "ada is busy: 1 of 1 attempts live"),
+    Gate("room", task_of_a_busy_agent, sql("UPDATE agents SET max_live = 2"), "all 1 places are taken", (1, 2)),
+]  # fmt: skip
+
+
+def closed(told: dict[str, object]) -> set[str]:
+    """The gates that do not pass, of the task and of every agent."""
+    of_task = [gate["gate"] for gate in told["gates"] if not gate["passed"]]  # type: ignore[attr-defined]
+    of_agents = [gate["gate"] for agent in told["agents"] for gate in agent["gates"] if not gate["passed"]]  # type: ignore[attr-defined]
+    return {*of_task, *of_agents}
+
+
+def sentences(told: dict[str, object]) -> list[str]:
+    """What the gates that do not pass say."""
+    each = [*told["gates"], *(gate for agent in told["agents"] for gate in agent["gates"])]  # type: ignore[misc, attr-defined]
+    return [gate["sentence"] for gate in each if not gate["passed"]]
+
+
+def test_every_gate_is_closed_here() -> None:
+    assert [gate.name for gate in GATES] == [gate.name for gate in (*TASK_GATES, *AGENT_GATES)]
+
+
+@pytest.mark.parametrize("gate", GATES, ids=[gate.name for gate in GATES])
+async def test_a_closed_gate_holds_its_task_and_says_so(board: Board, gate: Gate) -> None:
+    def life(tx: Tx) -> None:
+        task = gate.closes(tx)
+        if gate.name == "room":
+            tx.run("UPDATE agents SET max_live = 2")
+        told = questions.why(tx, task, tx.now, gate.most[0])
+        assert closed(told) == {gate.name}
+        assert gate.says in " ".join(sentences(told)) and not told["claimable"]
+        assert gate.name == "pending" or gate.says in told["sentence"]
+        assert claims.claim_due(tx, hashes(9), gate.most[0]) == []
+
+        tx = gate.opens(tx)
+        told = questions.why(tx, task, tx.now, gate.most[1])
+        assert closed(told) == set() and told["claimable"]
+        assert "passes every gate" in told["sentence"]
+        [attempt] = claims.claim_due(tx, hashes(9), gate.most[1])
+        assert scenes.latest(tx, task)["id"] == attempt
+
+    assert await tried(board, life) is None
+
+
+async def test_a_role_nobody_has_is_told(board: Board) -> None:
+    def life(tx: Tx) -> object:
+        task = scenes.post(tx, role="smith")
+        agents.put_agent(tx, "ada", max_live=9)
+        agents.put_agent(tx, "bob", max_live=9)
+        told = questions.why(tx, task, tx.now, 9)
+        return told["agents"], told["claimable"], told["sentence"]
+
+    assert await board.write(life) == ([], False, "task 1 is pending: no agent has the role smith")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("claimed", "agent ada is on attempt 1"), ("working", "agent ada is on attempt 1"), ("review", "orchestrator approve 1"),
+        ("blocked", "(needs_input): how long?. To go on: orchestrator answer 1"), ("done", "is done since 2026-01-31T09:00:00.000Z"),
+        ("failed", "(failed: broke)"), ("cancelled", "is cancelled since"),
+    ],
+)  # fmt: skip
+async def test_why_says_what_a_person_can_do(board: Board, status: str, words: str) -> None:
+    def life(tx: Tx) -> str:
+        return str(questions.why(tx, scenes.post_at(tx, status), tx.now, 9)["sentence"])
+
+    assert words in await board.write(life)
+
+
+# --- All of them, at random ----------------------------------------------------------------------------------------------
+
+ROLES = ("smith", "baker")
+NAMES = tuple("abcdef")
+
+
+def populate(tx: Tx, chance: random.Random) -> None:
+    """Projects, agents, tasks in every state, some with an attempt that is not proved gone."""
+    for project in ("p", "q"):
+        agents.put_project(tx, project)
+        if chance.random() < 0.25:
+            tx.run("UPDATE projects SET paused_at = :now WHERE id = :id", id=project, now=tx.now)
+    for name in NAMES:
+        agents.put_agent(tx, name, max_live=9, roles=[role for role in ROLES if chance.random() < 0.5])
+    for role in ROLES:
+        tx.run("INSERT OR IGNORE INTO agent_roles VALUES ('a', :role)", role=role)
+    tasks: list[int] = []
+    for _ in range(chance.randrange(5, 30)):
+        tasks.append(random_task(tx, chance, tasks))
+    for name in NAMES:
+        if chance.random() < 0.2:
+            agents.pause(tx, name, reason="so", actor="person:root")
+        agents.put_agent(tx, name, max_live=chance.randrange(4), enabled=chance.random() < 0.8,
+                         roles=[row["role"] for row in tx.all(claims.ROLES, agent=name)])  # fmt: skip
+
+
+def random_task(tx: Tx, chance: random.Random, others: list[int]) -> int:
+    given: dict[str, object] = (
+        {"role": chance.choice(ROLES)} if chance.random() < 0.4 else {"agent": chance.choice(NAMES)}
+    )
+    task = scenes.post(
+        tx, project=chance.choice("pq"), priority=chance.randrange(3), due_at=plus(tx.now, chance.choice([-60, -30, -30, 0, 0.001, 30])),
+        not_before=chance.choice([None, None, plus(tx.now, -1), plus(tx.now, 30)]), policy=Policy(backoff_seconds=chance.choice([0, 60])),
+        needs=chance.sample(others, min(len(others), chance.choice([0, 0, 0, 1]))), **given,
+    )  # fmt: skip
+    row = tx.one("SELECT status, deps_open, coalesce(agent_id, 'a') AS whose FROM tasks WHERE id = :id", id=task)
+    assert row is not None
+    if row["deps_open"] == 0 and row["status"] == "pending" and chance.random() < 0.5:
+        begin(tx, chance, task, row["whose"])
+    return task
+
+
+def begin(tx: Tx, chance: random.Random, task: int, agent: str) -> None:
+    attempt = scenes.work(tx, task, agent)
+    end = chance.choice(["working", "done", "review", "blocked", "retry", "retry", "failed"])
+    if end in ("done", "review"):
+        verbs.submit(tx, attempt, actor=f"executor:{agent}")
+    if end == "done":
+        verbs.approve(tx, task, actor="person:root")
+    if end == "blocked":
+        verbs.block(tx, attempt, actor=f"executor:{agent}", kind="needs_input", question="?")
+    if end in ("retry", "failed"):
+        verbs.end_badly(tx, attempt, "crashed", actor="engine:monitor", final=end == "failed")
+    if end != "working" and chance.random() < 0.6:
+        scenes.see_off(tx, task)
+
+
+def claimable(tx: Tx, most: int, seen: Counter[str]) -> list[tuple[int, str, int]]:
+    """What `why` says can be claimed now: (-priority, due time, id), the most urgent first."""
+    found = []
+    for row in tx.all("SELECT id, priority, due_at FROM tasks"):
+        told = questions.why(tx, row["id"], tx.now, most)
+        seen.update(closed(told))
+        if told["claimable"]:
+            found.append((-row["priority"], row["due_at"], row["id"]))
+    return sorted(found)
+
+
+def one_by_one(tx: Tx, most: int, seen: Counter[str]) -> list[int]:
+    """Claim until nothing can be claimed; each must be the most urgent of those that `why` calls claimable."""
+    taken: list[int] = []
+    while True:
+        expected = claimable(tx, most, seen)
+        attempts = claims.claim_due(tx, fresh(tx), most)
+        if not attempts:
+            assert expected == []
+            return taken
+        row = tx.one("SELECT task_id, agent_id FROM attempts WHERE id = :id", id=attempts[0])
+        assert row is not None and expected and row["task_id"] == expected[0][2]
+        taken.append(row["task_id"])
+
+
+async def test_why_passes_every_gate_exactly_when_the_claim_takes_the_task(board: Board) -> None:
+    seen: Counter[str] = Counter()
+    claimed: list[int] = []
+
+    def a_random_board(tx: Tx, seed: int) -> None:
+        chance = random.Random(seed)
+        populate(tx, chance)
+        most = chance.randrange(12)
+        for pause in (0.0, 0.001, 30.0, 60.0):
+            claimed.append(len(one_by_one(later(tx, pause), most, seen)))
+
+    seeds = random.randrange(2**32)
+    for seed in range(seeds, seeds + 100):
+        error = await tried(board, lambda tx, seed=seed: a_random_board(tx, seed))  # type: ignore[misc]
+        assert error is None, f"seed {seed}: {error!r}"
+    assert sum(claimed) > 30
+    assert set(seen) == {gate.name for gate in (*TASK_GATES, *AGENT_GATES)}, "every gate was closed at least once"
+
+
+async def test_claiming_many_at_once_claims_the_same_as_one_by_one(board: Board) -> None:
+    def singly(tx: Tx, seed: int, most: int) -> list[tuple[int, str]]:
+        populate(tx, random.Random(seed))
+        made: list[int] = []
+        while more := claims.claim_due(tx, fresh(tx), most):
+            made += more
+        return whose(tx, made)
+
+    def together(tx: Tx, seed: int, most: int) -> list[tuple[int, str]]:
+        populate(tx, random.Random(seed))
+        return whose(tx, claims.claim_due(tx, hashes(99), most))
+
+    def whose(tx: Tx, made: list[int]) -> list[tuple[int, str]]:
+        rows = {row["id"]: (row["task_id"], row["agent_id"]) for row in tx.all("SELECT * FROM attempts")}
+        return [rows[attempt] for attempt in made]
+
+    seeds, claimed = random.randrange(2**32), 0
+    for seed in range(seeds, seeds + 60):
+        most = seed % 13
+        one = await tried(board, lambda tx, s=seed, m=most: singly(tx, s, m))  # type: ignore[misc]
+        all_at_once = await tried(board, lambda tx, s=seed, m=most: together(tx, s, m))  # type: ignore[misc]
+        assert one == all_at_once, f"seed {seed}"
+        claimed += len(one)
+    assert claimed > 20
