@@ -45,7 +45,8 @@ def layers() -> str:
     arrows = [f"    {package} --> {_package(target)}" for package, may in MAY_IMPORT.items() for target in sorted(may)]
     roots = [f'    {_id(module)}["{module}"] --> {_package(t)}' for module, may in MAY_ALSO_IMPORT.items() for t in may]
     inside = [f"    {_id(module)} --> {module.split('.')[0]}" for module in MAY_ALSO_IMPORT]
-    return _mermaid(["flowchart BT", *arrows, *roots, *inside])
+    parts = [f"    {_id(t)} -.- {t.split('.')[0]}" for may in MAY_IMPORT.values() for t in sorted(may) if "." in t]
+    return _mermaid(["flowchart BT", *arrows, *roots, *inside, *parts])
 
 
 def _package(target: str) -> str:

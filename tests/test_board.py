@@ -168,6 +168,21 @@ async def test_what_goes_wrong_in_one_item_is_its_own_affair(board: Board, case:
     _OPEN_CURSORS.clear()
 
 
+@pytest.mark.parametrize("case", CASES, ids=[case.b.__name__ for case in CASES])
+async def test_an_item_that_goes_wrong_alone_is_told_the_same(board: Board, case: Case) -> None:
+    await board.write(scenes.post)
+    writer = board._connection
+    writer.executescript(SPOILERS)
+    writer.execute(f"PRAGMA max_page_count = {writer.execute('PRAGMA page_count').fetchone()[0] + 20}")
+
+    [answer] = await in_one_batch(board, Item("b", case.b))
+
+    assert type(answer) is case.error and case.words in str(answer)
+    assert await projects(board) == set()
+    assert await board.write(Item("afterwards")) == "afterwards"
+    _OPEN_CURSORS.clear()
+
+
 NOT_FOR_ITEMS = [
     "COMMIT", "END", "ROLLBACK", "BEGIN", "BEGIN IMMEDIATE", "SAVEPOINT mine", "RELEASE item", "ROLLBACK TO item",
     "ATTACH ':memory:' AS other", "DETACH temp", "PRAGMA foreign_keys = OFF", "PRAGMA user_version = 9", "PRAGMA journal_mode",

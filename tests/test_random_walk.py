@@ -141,7 +141,7 @@ def raw_verdict(w: Walk) -> None:
     w.board.move(task, verb, dst, "reviewer:eve", reason="seen")
 
 
-@step(2)
+@step(4)
 def raw_review_ends_alone(w: Walk) -> None:
     reviewer = w.attempt("role = 'reviewer' AND ended_at IS NULL")
     w.changed("UPDATE attempts SET outcome = 'lost', ended_at = :now WHERE id = :id", id=reviewer, now=w.board.now())
