@@ -65,7 +65,9 @@ def polling_percent(board: Path, seconds: float) -> float:
     connection = sqlite3.connect(board)
     before, until = time.process_time(), time.monotonic() + seconds
     while time.monotonic() < until:
-        connection.execute("SELECT id FROM tasks WHERE status = 'pending' AND due_at <= '2026' ORDER BY priority DESC LIMIT 1").fetchall()
+        connection.execute(
+            "SELECT id FROM tasks WHERE status = 'pending' AND due_at <= '2026' ORDER BY priority DESC LIMIT 1"
+        ).fetchall()
         time.sleep(0.1)
     connection.close()
     return (time.process_time() - before) / seconds * 100

@@ -543,7 +543,6 @@ def test_post_refuses_what_it_cannot_mean(here: Settings, words: list[str]) -> N
     refused(exits.USAGE, "post", *words)
 
 
-
 def test_post_for_an_agent_nobody_knows_says_so(here: Settings) -> None:
     assert "no agent 'nobody'" in refused(exits.NOT_FOUND, "post", "t", "--agent", "nobody")
 

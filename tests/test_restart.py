@@ -121,37 +121,31 @@ def now_minus(boot: float) -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - boot
 
 
-def test_the_wall_limit_goes_on_from_the_board(house: House) -> None:
-    house.agent("hangs", "bb start; sleep 1000\n", policy={"max_tries": 1, "wall_seconds": 4})
+def test_the_wall_limit_and_the_time_to_settle_go_on_from_the_board(house: House) -> None:
+    house.agent("hangs", "bb start; sleep 1000\n", policy={"max_tries": 1, "wall_seconds": 6})
+    house.agent("lingers", "echo x > f; bb output data T f; bb submit; sleep 1000\n", policy={"settle_seconds": 6})
     house.start()
-    task = house.post("hangs")
-    house.reaches(task, "working")
-    (attempt,) = house.attempts(task)
+    hanging, lingering = house.post("hangs"), house.post("lingers")
+    house.reaches(hanging, "working")
+    until(lambda: house.task(lingering)["status"] == "done")
     house.kill()
-    until(lambda: now_minus(attempt["spawned_boot"]) > 2.5)
+    (attempt,) = house.attempts(hanging)
+    until(lambda: now_minus(attempt["spawned_boot"]) > 4.5)
 
     house.start()
 
-    house.reaches(task, "failed")
-    (attempt,) = house.attempts(task)
-    assert attempt["outcome"] == "timed_out"
-    assert 3.9 <= seconds_between(attempt["spawned_at"], attempt["ended_at"]) < 6.4
+    house.reaches(hanging, "failed")
+    house.reaches(lingering, "done")
+    (hung,), (lingered,) = house.attempts(hanging), house.attempts(lingering)
+    assert hung["outcome"] == "timed_out"
+    assert seconds_between(hung["spawned_at"], hung["ended_at"]) >= 5.99
+    assert seconds_between(adopted_at(house, hanging), hung["ended_at"]) < 5, "it did not begin anew"
+    assert seconds_between(lingered["ended_at"], lingered["stopped_at"]) >= 6
+    assert seconds_between(adopted_at(house, lingering), lingered["stopped_at"]) < 5, "it did not begin anew"
 
 
-def test_the_time_to_settle_goes_on_from_the_board(house: House) -> None:
-    house.agent("lingers", "echo x > f; bb output data T f; bb submit; sleep 1000\n", policy={"settle_seconds": 4})
-    house.start()
-    task = house.post("lingers")
-    until(lambda: house.task(task)["status"] == "done")
-    house.kill()
-    (attempt,) = house.attempts(task)
-    until(lambda: now_minus(attempt["spawned_boot"]) > 3)
-
-    house.start()
-
-    house.reaches(task, "done")
-    (attempt,) = house.attempts(task)
-    assert 4 <= seconds_between(attempt["ended_at"], attempt["stopped_at"]) < 6.5
+def adopted_at(house: House, task: int) -> str:
+    return str(house.events(task, "adopted")[0]["at"])
 
 
 # --- Stopping ---------------------------------------------------------------------------------------------------
