@@ -692,7 +692,8 @@ CREATE VIEW v_stuck AS
 SELECT t.id, t.project_id AS project, t.title, t.status, t.moved_at AS since,
        CASE WHEN t.status = 'blocked' THEN 'blocked (' || t.blocked_kind || '): ' || coalesce(t.reason, 'no reason given')
             ELSE 'waits for a person''s review' END AS why,
-       CASE WHEN t.status = 'blocked' THEN 'orchestrator answer ' || t.id || ' "..."'
+       CASE WHEN t.status = 'blocked' AND t.actor = 'engine:families' THEN 'reopen the task it needs, or drop the dependency'
+            WHEN t.status = 'blocked' THEN 'orchestrator answer ' || t.id || ' "..."'
             ELSE 'orchestrator approve ' || t.id || '   or   orchestrator reject ' || t.id || ' "..."' END AS next
   FROM tasks t
  WHERE t.status IN ('blocked','review') AND t.status NOT IN ('pending','done','cancelled','failed')   -- as tasks_open says it

@@ -2,12 +2,13 @@
 
 Knows nothing of processes, HTTP, prompts' words or calendars' protocols.
 
-    errors, clock, states      pure facts everybody may import
-    board, lock, migrations    the file: one writer, readers, one daemon
-    verbs                      every move of a task
-    attempts, journal          what happens around a move: processes' facts, outputs, comments, refusals
-    policy, gates, families    decisions: try again?, may it be claimed?, what follows for its relatives?
-    slots                      one slot record becomes one task
-    reports                    what an agent or a person may say, and applying it
-    questions                  reads: a task's story, why it waits, what a prompt needs
+    errors, clock, states, record   pure facts everybody may import
+    board, migrations, lock         the file: one writer, readers, its shape, one daemon
+    move, verbs, families           every move of a task, and what follows for its relatives
+    gates, claims, policy           decisions: may it be claimed?, by whom?, try again?
+    attempts, agents, journal       what happens around a move: processes' facts, who works, what was said
+    slots                           one slot record becomes one task
+    tokens, content                 who calls, and the files they name
+    forms, reports, people          what may be said, what agents may do, what people may do
+    questions                       reads: a task's story, why it waits, what a prompt needs
 """

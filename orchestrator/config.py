@@ -7,7 +7,6 @@ told is in `orchestrator.config_loading`.
 from __future__ import annotations
 
 import re
-import socket
 import string
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -184,7 +183,6 @@ class Settings(BaseSettings):
 
     board: Path = Path("board.db")
     state_dir: Path = Field(default_factory=lambda earlier: earlier.get("board", Path()).parent)
-    instance_id: Name = Field(default_factory=lambda: re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:64])
     on_exit: Literal["stop", "leave"] = "stop"
     api: Api = Api()
     tick: Tick = Tick()

@@ -31,9 +31,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--long"):
         return
-    for item in items:
-        if item.get_closest_marker("long"):
-            item.add_marker(pytest.mark.skip(reason="takes minutes: pytest --long"))
+    long_ones = [item for item in items if item.get_closest_marker("long")]
+    if long_ones:  # left out and said so by pytest, not "skipped": nothing that a run is for is missing in it
+        config.hook.pytest_deselected(items=long_ones)
+        items[:] = [item for item in items if item not in long_ones]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -31,7 +31,6 @@ INSIDE = frozenset({"api", "tick", "policy", "projects", "agents", "slots"})  # 
 MEANINGS: Mapping[str, str] = {
     "board": "The blackboard: one SQLite file.",
     "state_dir": "Where `attempts/`, `workspaces/` and `operator.token` are.",
-    "instance_id": "A name for this instance. Nothing depends on it yet.",
     "on_exit": "What becomes of agents that run when the daemon ends: stopped (not charged), or left to the next start.",
     "api.host": "The address to listen on. One that other machines reach needs TLS or `allow_insecure_bind`.",
     "api.port": "The port to listen on; 0 takes any free one.",
@@ -80,7 +79,6 @@ MEANINGS: Mapping[str, str] = {
 # Where the code computes a default, or None means something.
 DEFAULTS: Mapping[str, str] = {
     "state_dir": "the board's folder",
-    "instance_id": "the host's name",
     "api.public_base_url": "host and port",
     "api.tls_cert": "no TLS",
     "api.tls_key": "no TLS",

@@ -303,7 +303,6 @@ def test_the_starter_shows_every_key_with_its_default(tmp_path: Path) -> None:
     assert shown["agents"]["worker"] == AgentConfig(enabled=False).model_dump(mode="json") | {"enabled": True}
     assert load(environ={}).shown().keys() - set(re.findall(r"^#?\[*([a-z_]+)", text, re.MULTILINE)) == {
         "config_file",
-        "instance_id",
     }
 
 

@@ -136,7 +136,7 @@ def keys(model: Any, *path: str) -> list[tuple[str, ...]]:
 @pytest.mark.parametrize("path", keys(Settings) + keys(AgentConfig, "agents", "Code-Bot.1"), ids=".".join)
 def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str, ...]) -> None:
     values: dict[str, Any] = {
-        "board": "/x/b.db", "state_dir": "/x", "instance_id": "i", "on_exit": "leave", "host": "::1", "port": 9,
+        "board": "/x/b.db", "state_dir": "/x", "on_exit": "leave", "host": "::1", "port": 9,
         "public_base_url": "https://a.example", "tls_cert": "/c", "tls_key": "/k", "review": "auto", "workspace": "/w",
         "projects": [{"id": "default", "title": "T"}], "agents": {"a": {"argv": ["x"]}}, "argv": ["y", "{task}"],
         "roles": ["r"], "env": {"A": "b"}, "pass_env": ["P"], "prompt": "file", "graceful_signal": "INT",

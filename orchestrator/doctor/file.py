@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from orchestrator.doctor import rows, shape, stories
-from orchestrator.doctor.rule import Finding, query, told
+from orchestrator.doctor.rule import RESTORE, Finding, query, told
 
 APPLICATION_ID = 1111639857
 VERSIONS = (1,)  # of the boards whose rules are known here
@@ -133,8 +133,12 @@ def _everything(connection: sqlite3.Connection, schema_text: str | None) -> list
             findings += answer
         except sqlite3.Error as error:
             if not any(found.rule == "integrity" for found in findings):
-                findings.append(Finding(name, "board", f"{name} could not be asked: {error}. {_BY_SHAPE}"))
+                damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+                findings.append(
+                    Finding(name, "board", f"{name} could not be asked: {error}. {RESTORE if damaged else _BY_SHAPE}")
+                )
     return findings
 
 
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR)
 _BY_SHAPE = "Compare the board with schema.sql: the rule `schema` does."
