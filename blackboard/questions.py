@@ -195,7 +195,11 @@ FORMER = """
 SELECT * FROM attempts WHERE task_id = :task AND id < :before AND outcome NOT IN ('released','dry_run') ORDER BY id DESC LIMIT :most
 """
 SUMMARIES = "SELECT type, title, summary, content_path FROM outputs WHERE attempt_id = :attempt ORDER BY id LIMIT 20"
-REMARK = "SELECT reason FROM events WHERE task_id = :task AND verb = 'reject' AND attempt_id = :attempt ORDER BY id DESC LIMIT 1"
+# What a reviewer, or the person who reopened the task, said after an attempt.
+REMARK = """
+SELECT reason FROM events WHERE task_id = :task AND verb IN ('reject','reopen') AND attempt_id = :attempt AND reason IS NOT NULL
+ ORDER BY id DESC LIMIT 1
+"""
 LATEST_COMMENTS = "SELECT author, body, created_at FROM comments WHERE task_id = :task ORDER BY id DESC LIMIT :most"
 QUESTION = "SELECT reason FROM events WHERE task_id = :task AND verb = 'block' ORDER BY id DESC LIMIT 1"
 NEEDED_OUTPUTS = (

@@ -69,9 +69,10 @@ def environment(agent: AgentConfig, ours: Mapping[str, str], marker: str) -> dic
 
 
 def launch_plan(
-    agent: AgentConfig, words: list[str], env: Mapping[str, str], place: Place, boot_id: str
+    agent: AgentConfig, words: list[str], env: Mapping[str, str], place: Place, boot_id: str, claimed_at: str
 ) -> dict[str, object]:
-    """What the launcher reads. `boot_id` tells a later daemon whether the pids in `status` still mean something."""
+    """What the launcher reads, and two marks for a later daemon: `boot_id` tells whether the pids in `status` still
+    mean something, `claimed_at` whose directory it is (after a restored backup, attempt numbers come again)."""
     return {
         "argv": words,
         "cwd": str(place.workspace),
@@ -83,4 +84,5 @@ def launch_plan(
         "leftovers": agent.leftovers,
         "leftover_grace": min(agent.grace_seconds, 5.0),
         "boot_id": boot_id,
+        "claimed_at": claimed_at,
     }

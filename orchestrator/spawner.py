@@ -21,7 +21,7 @@ from typing import Any, ParamSpec, TypeVar
 from blackboard import attempts, questions
 from blackboard.board import Board, Tx
 from blackboard.tokens import redact
-from orchestrator import processes, runners
+from orchestrator import processes, runners, traces
 from orchestrator.config import AgentConfig, Settings
 from orchestrator.processes import Identity
 from orchestrator.runners import Place
@@ -106,9 +106,10 @@ class Spawner:
         words = runners.argv(agent, brief["agent"], brief, place, self._base_url)
         words[0] = _program(words[0])
         env = runners.environment(agent, os.environ, marker)
-        plan = runners.launch_plan(agent, words, env, place, self._board.clock.boot_id())
+        plan = runners.launch_plan(agent, words, env, place, self._board.clock.boot_id(), brief["claimed_at"])
         try:
             place.workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
+            traces.leave_to(place.directory, brief["claimed_at"])
             _make_directory(place.directory)
             _write(place.prompt, prompt)
             _write(place.curl_conf, kit.curl_config(token))
@@ -144,7 +145,7 @@ def _prepare(tx: Tx, attempt_id: int, settings: Settings) -> dict[str, Any]:
     own = settings.workspaces_dir / brief["project"] / str(brief["task"]["id"])
     workspace = agent.workspace if agent and agent.workspace else own
     attempts.prepared(tx, attempt_id, workspace=str(workspace))
-    return brief | {"workspace": str(workspace)}
+    return brief | {"workspace": str(workspace), "claimed_at": attempts.get(tx, attempt_id)["claimed_at"]}
 
 
 def _program(word: str) -> str:

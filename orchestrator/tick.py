@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from blackboard import attempts, claims, families, journal, questions, verbs
@@ -25,6 +24,7 @@ from orchestrator.monitor import Monitor
 from orchestrator.sources import SlotFiles
 from orchestrator.spawner import Spawner, SpawnError
 from orchestrator.state_folder import keep_to_one_board
+from orchestrator.waiting import beside
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Orchestrator:
     async def run(self) -> None:
         """Tick until cancelled."""
         tick = self._settings.tick
-        async with _beside(
+        async with beside(
             self._every(tick.foreign_poll_seconds, self._look_around),
             self._every(tick.source_poll_seconds, self._take_in),
         ):
@@ -89,7 +89,7 @@ class Orchestrator:
         else:
             while await self.tick():
                 pass
-            async with _beside(
+            async with beside(
                 self._every(self._settings.tick.foreign_poll_seconds, self._look_around), self._reconciling()
             ):
                 await self._monitor.quiet()
@@ -245,15 +245,3 @@ def _end_rehearsal(tx: Tx, attempt_id: int, outcome: str, detail: str) -> None:
     if attempt["ended_at"] is None:  # a person may have cancelled the task meanwhile
         verbs.end_badly(tx, attempt, outcome, actor="engine:tick", detail=detail)
     attempts.gone(tx, attempt_id)
-
-
-@asynccontextmanager
-async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Have this done for as long as the block lasts."""
-    tasks = [asyncio.create_task(each) for each in work]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

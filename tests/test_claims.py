@@ -47,20 +47,27 @@ async def test_the_order_is_priority_then_due_time_then_id(board: Board) -> None
 
 
 async def test_own_tasks_and_those_of_a_role_stand_in_one_line(board: Board) -> None:
+    posted: list[tuple[int, int, dict[str, str]]] = [
+        (1, -1, {"role": "smith"}), (2, -1, {"agent": "ada"}), (3, -1, {"role": "baker"}), (4, -1, {"agent": "eve"}),
+        (0, -1, {"agent": "ada"}), (1, -2, {"agent": "ada"}), (1, -1, {"agent": "ada"}),
+    ]  # fmt: skip
+
     def life(tx: Tx) -> list[tuple[int, str]]:
         agents.put_agent(tx, "bob", enabled=False)
         agents.put_agent(tx, "ada", max_live=9, roles=["smith", "baker"])
-        for priority, whose in [
-            (1, {"role": "smith"}),
-            (2, {"agent": "ada"}),
-            (3, {"role": "baker"}),
-            (4, {"agent": "eve"}),
-            (0, {"agent": "ada"}),
-        ]:
-            scenes.post(tx, priority=priority, **whose)
+        for priority, minutes, whose in posted:
+            scenes.post(tx, priority=priority, due_at=due(minutes), **whose)
         return claimed(tx)
 
-    assert await board.write(life) == [(4, "eve"), (3, "ada"), (2, "ada"), (1, "ada"), (5, "ada")]
+    assert await board.write(life) == [
+        (4, "eve"),
+        (3, "ada"),
+        (2, "ada"),
+        (6, "ada"),
+        (1, "ada"),
+        (7, "ada"),
+        (5, "ada"),
+    ]
 
 
 async def test_a_task_is_claimed_by_nobody_it_is_not_for(board: Board) -> None:

@@ -14,6 +14,7 @@ import pytest
 from blackboard.clock import seconds_between
 from orchestrator import processes
 from tests.daemon import House, until
+from tests.raw_board import shell
 
 TORTURE = Path(__file__).parent / "torture"
 HAND_IN = "echo hello > out.txt; bb output document T out.txt && bb submit\n"
@@ -72,6 +73,8 @@ AGENTS: dict[str, tuple[str, dict[str, object]]] = {
         {"policy": {"backoff_seconds": 0.2}},
     ),
     "works-on": ("bb start; sleep 1000 & wait\n", {}),
+    "cancelled-by-sql": ("bb start; sleep 1000 & wait\n", {}),
+    "breeds": ("", {"argv": ["python3", str(TORTURE / "breeds.py")], "policy": {"max_tries": 1, "wall_seconds": 1}}),
     "signalled-politely": (
         "trap 'echo polite > polite; exit 0' USR1; bb start; while :; do sleep 0.05; done\n",
         {"graceful_signal": "USR1", "grace_seconds": 20, "policy": {"max_tries": 1, "wall_seconds": 1.5}},
@@ -165,7 +168,7 @@ def test_an_agent_that_lingers_after_its_report_is_stopped_when_it_has_settled(r
     house, task = ended(running, "lingers", "done")
     (attempt,) = house.attempts(task)
     assert (attempt["outcome"], attempt["exit_signal"]) == ("submitted", 15)
-    assert seconds_between(attempt["ended_at"], attempt["stopped_at"]) >= 0.5
+    assert seconds_between(attempt["ended_at"], attempt["stopped_at"]) >= 0.49
     assert len(house.events(task, "stopping")) == 1
 
 
@@ -246,6 +249,11 @@ def test_who_ignores_term_is_killed_and_tried_again_only_after_that(running: Run
     assert order == [(each["id"], verb) for each in (first, second) for verb in ("claim", "gone")]
 
 
+def test_who_forks_faster_than_it_is_killed_is_ended_all_the_same(running: Running) -> None:
+    house, task = ended(running, "breeds", "failed")
+    assert house.outcomes(task) == ["timed_out"]
+
+
 def test_an_agent_gets_its_own_graceful_signal_and_time_to_obey(running: Running) -> None:
     house, task = ended(running, "signalled-politely", "failed")
     assert (house.workspace(task) / "polite").exists()
@@ -267,6 +275,18 @@ def test_a_cancelled_task_loses_its_processes(running: Running) -> None:
     assert house.outcomes(task) == ["cancelled"]
 
 
+def test_a_task_that_is_cancelled_in_a_plain_sqlite3_shell_loses_its_processes_too(running: Running) -> None:
+    house, task = running.house, running.tasks["cancelled-by-sql"]
+    house.reaches(task, "working")
+
+    said = shell(house.board, f"UPDATE tasks SET status = 'cancelled' WHERE id = {task};")
+
+    assert (said.returncode, said.stderr) == (0, "")
+    ended(running, "cancelled-by-sql", "cancelled")
+    assert house.outcomes(task) == ["cancelled"]
+    assert [event["actor"] for event in house.events(task, "cancel")] == ["sql"]
+
+
 # --- What is left behind ----------------------------------------------------------------------------------------
 
 
@@ -282,7 +302,7 @@ def test_leftovers_that_are_to_be_kept_end_by_themselves_before_the_attempt_is_g
     house, task = ended(running, "leaves-one", "done")
     (attempt,) = house.attempts(task)
     assert attempt["stopped_at"] is None
-    assert seconds_between(attempt["spawned_at"], attempt["gone_at"]) >= 2
+    assert seconds_between(attempt["spawned_at"], attempt["gone_at"]) >= 1.99
 
 
 def test_leftovers_that_are_to_be_ended_do_not_hold_the_attempt_up(running: Running) -> None:

@@ -194,6 +194,17 @@ async def test_history_and_comments_are_the_latest_few_the_newest_last(board: Bo
     assert [comment["body"] for comment in brief["comments"]] == [f"remark {number}" for number in range(2, 12)]
 
 
+async def test_why_a_person_reopened_a_task_reaches_the_next_prompt(board: Board) -> None:
+    def reopened(tx: Tx) -> int:
+        task = scenes.post_at(tx, "done")
+        verbs.reopen(tx, task, actor="person:root", reason="the other end, too")
+        return task
+
+    brief = await board.read(questions.preview, await board.write(reopened))
+
+    assert [former["remark"] for former in brief["history"]] == ["the other end, too"]
+
+
 async def test_the_remark_of_a_reviewing_agent_reaches_the_next_prompt(board: Board) -> None:
     def life(tx: Tx) -> int:
         task = scenes.post_at(tx, "review")

@@ -169,13 +169,12 @@ def the_living_were_adopted(load: Load) -> None:
     assert all(pids[attempt] == pid for attempt, pid in adopted.items())
 
 
+@pytest.mark.timeout(400)
 def test_twelve_kills_lose_nothing_and_start_nothing_twice(load: Load) -> None:
     recovers(load, 12)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_a_hundred_kills_lose_nothing_and_start_nothing_twice(load: Load, request: pytest.FixtureRequest) -> None:
-    if not request.config.getoption("--long", default=False):
-        pytest.skip("takes minutes: --long")
+def test_a_hundred_kills_lose_nothing_and_start_nothing_twice(load: Load) -> None:
     recovers(load, 100)

@@ -140,7 +140,7 @@ def test_the_wall_limit_and_the_time_to_settle_go_on_from_the_board(house: House
     assert hung["outcome"] == "timed_out"
     assert seconds_between(hung["spawned_at"], hung["ended_at"]) >= 5.99
     assert seconds_between(adopted_at(house, hanging), hung["ended_at"]) < 5, "it did not begin anew"
-    assert seconds_between(lingered["ended_at"], lingered["stopped_at"]) >= 6
+    assert seconds_between(lingered["ended_at"], lingered["stopped_at"]) >= 5.99
     assert seconds_between(adopted_at(house, lingering), lingered["stopped_at"]) < 5, "it did not begin anew"
 
 
@@ -237,7 +237,8 @@ def test_another_port_is_taken_when_nothing_lives_any_more(house: House) -> None
     house.start()
 
     house.reaches(task, "done")
-    assert house.outcomes(task) == ["lost", "submitted"]
+    first, second = house.outcomes(task)
+    assert (first in ("lost", "killed"), second) == (True, "submitted")
 
 
 # --- What a crash leaves ----------------------------------------------------------------------------------------
@@ -280,6 +281,30 @@ def test_a_launcher_that_comes_late_finds_its_attempt_voided(house: House) -> No
     assert not ran.exists()
     house.let_go(task)
     house.reaches(task, "done")
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_living_agent_whose_directory_is_gone_is_stopped_before_the_next_begins(house: House, recorded: bool) -> None:
+    """An operator has moved the attempts away, or has configured another place for them."""
+    house.agent("proves", "exec 9>>lock; flock --nonblock 9 || touch overlap\n" + WAITS)
+    house.start()
+    task = working(house, "proves")
+    agent = processes.identity(pid_of(house, task))
+    assert agent is not None
+    house.kill()
+    (house.folder / "attempts").rename(house.folder / "elsewhere")
+    (house.folder / "attempts").mkdir()
+    if not recorded:  # the daemon was killed before it could record what it had started
+        sql(house, "UPDATE attempts SET spawned_at = NULL, launcher_pid = NULL, agent_pid = NULL, boot_id = NULL")
+
+    house.start()
+
+    until(lambda: len(house.attempts(task)) == 2, story=lambda: house.story(task))
+    assert not processes.alive(agent)
+    house.let_go(task)
+    house.reaches(task, "done")
+    assert house.outcomes(task) == ["lost" if recorded else "released", "submitted"]
+    assert not (house.workspace(task) / "overlap").exists()
 
 
 def test_an_attempt_of_another_boot_is_judged_without_a_signal_to_anybody(house: House) -> None:
@@ -346,3 +371,26 @@ def test_the_folders_of_another_board_are_moved_aside_and_come_back(house: House
     assert len(aside) == 1
     first_prompt = house.attempt_file(1, "prompt.md")
     assert first_prompt.exists()
+
+
+def test_after_a_restored_backup_an_attempt_is_not_judged_by_an_older_one_of_its_number(house: House) -> None:
+    house.start()
+    assert house.stop() == 0
+    assert house.call("backup", str(house.folder / "kept.db")).returncode == 0
+    house.start()
+    first = working(house)
+    house.let_go(first)
+    house.reaches(first, "done")
+    assert house.stop() == 0
+    for name in ("board.db", "board.db-wal", "board.db-shm"):
+        (house.folder / name).unlink(missing_ok=True)
+    (house.folder / "kept.db").rename(house.board)
+    (house.workspace(first) / "go").unlink()
+
+    house.start()
+    task = working(house)
+    house.let_go(task)
+    house.reaches(task, "done")
+
+    assert house.outcomes(task) == ["submitted"]
+    assert any("-claimed-" in path.name for path in (house.folder / "attempts").iterdir())

@@ -432,10 +432,14 @@ async def test_dates_of_a_toml_file_in_its_data_are_kept_as_text(board: Board) -
     ]
 
 
-async def test_a_slot_that_went_bad_has_not_left(board: Board) -> None:
+@pytest.mark.parametrize(
+    "bad", [{"scheduled_at": "25:00"}, {"estimated_duration": 0}, {"event_data": {"max_tries": 0}}]
+)
+async def test_a_slot_that_went_bad_has_not_left(board: Board, bad: dict[str, Any]) -> None:
     def life(tx: Tx) -> list[object]:
-        take(tx, slot(1), {"virtual_id": "v", "scheduled_at": "11:00"})
-        taken = take(tx, slot(1, "25:00"), {"virtual_id": "v", "scheduled_at": "later"})
+        virtual = {"virtual_id": "v", "scheduled_at": "11:00"}
+        take(tx, slot(1), virtual)
+        taken = take(tx, slot(1) | bad, virtual | bad)
         return [taken.removed, len(taken.refused), [status for _, _, status in tasks(tx)]]
 
     assert await board.write(life) == [0, 2, ["pending", "pending"]]

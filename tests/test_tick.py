@@ -175,6 +175,20 @@ async def test_once_is_one_pass_that_waits_for_what_it_started(house: House) -> 
         assert not house.left()
 
 
+def test_a_dry_run_and_one_pass_by_the_command_line(house: House) -> None:
+    house.start()
+    assert house.stop() == 0
+    said = house.call("post", "do it", "--agent", "prints", "--json")
+    task = int(json.loads(said.stdout)["task"])
+
+    dry = house.call("run", "--dry-run")
+    assert (dry.returncode, house.task(task)["status"], house.outcomes(task)) == (0, "pending", ["dry_run"]), dry.stderr
+
+    once = house.call("run", "--once")
+    assert (once.returncode, house.outcomes(task)) == (0, ["dry_run", "submitted"]), once.stderr
+    assert house.task(task)["status"] == "done"
+
+
 async def test_once_sees_at_once_what_ends_on_the_board(house: House) -> None:
     async with opened(house) as room:
         task = await room.post("waits")
@@ -207,7 +221,7 @@ async def test_a_task_is_claimed_when_its_time_has_come(house: House) -> None:
         task = await room.post(due_at=due)
         await room.reaches(task, "done")
     (attempt,) = house.attempts(task)
-    assert 0 <= seconds_between(due, attempt["claimed_at"]) < 1
+    assert 0 <= seconds_between(due, attempt["claimed_at"]) < 2
 
 
 async def test_what_an_operator_inserts_with_sqlite3_is_taken_up(house: House) -> None:
@@ -224,7 +238,7 @@ async def test_the_next_try_begins_when_the_former_attempt_is_gone(house: House)
         task = await room.post("stubborn", wall_seconds=0.3, max_tries=2)
         await room.reaches(task, "failed")
     first, second = house.attempts(task)
-    assert 0 <= seconds_between(first["gone_at"], second["claimed_at"]) < 2
+    assert 0 <= seconds_between(first["gone_at"], second["claimed_at"]) < 10
 
 
 # --- How much at once -------------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def test_a_due_slot_is_worked_on_in_time_by_an_agent_that_knows_only_its_prompt(
     )
     assert (attempt["outcome"], attempt["exit_code"]) == ("submitted", 0), printed
     assert [event["dst"] for event in house.events(task) if event["dst"]] == ["pending", "claimed", "working", "review"]
-    assert 0 <= seconds_between(walk.due, attempt["claimed_at"]) < 2
+    assert 0 <= seconds_between(walk.due, attempt["claimed_at"]) < 5
     assert house.task(task)["wall_seconds"] == 600
 
 

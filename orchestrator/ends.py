@@ -1,0 +1,40 @@
+"""What the engine itself says of an attempt on the board: that it has begun, or how it ended.
+
+Each is one transaction, run again with the same result. Never signals anybody and never says that one is gone.
+"""
+
+from __future__ import annotations
+
+from blackboard import attempts, verbs
+from blackboard.agents import trip_breaker
+from blackboard.board import Tx
+from orchestrator.verdict import Verdict
+
+ENGINE = "engine:monitor"
+
+
+def end(tx: Tx, attempt_id: int, found: Verdict) -> bool:
+    """End an attempt that has not ended by itself; False when it has."""
+    attempt = attempts.get(tx, attempt_id)
+    if attempt["ended_at"] is not None:
+        return False
+    verbs.end_badly(
+        tx, attempt, found.outcome, actor=ENGINE, detail=found.detail, exit_code=found.code, exit_signal=found.signal
+    )
+    if found.outcome in ("spawn_failed", "prompt_failed"):
+        trip_breaker(tx, attempt, found.outcome, found.detail)
+    return True
+
+
+def stop_all(tx: Tx) -> None:
+    """End every attempt that has not ended, not charged."""
+    for row in attempts.not_gone(tx):
+        end(tx, row["id"], Verdict("stopped", "the orchestrator was told to stop"))
+
+
+def start_for(tx: Tx, attempt_id: int) -> None:
+    """Say `start` for a program that never calls back."""
+    attempt = attempts.get(tx, attempt_id)
+    if attempt["ended_at"] is None and attempt["started_at"] is None:
+        verbs.start(tx, attempt, actor=ENGINE)
+        attempts.started(tx, attempt)
