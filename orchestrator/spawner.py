@@ -88,7 +88,7 @@ class Spawner:
                 "spawn_failed", f"agent {brief['agent']} has no program: give it argv in the configuration"
             )
         place = Place(self.directory(attempt_id), Path(brief["workspace"]))
-        tail = await self._in_pool(self._tail, brief)
+        tail = await self._in_pool(self._tail, brief) if brief["history"] else None
         try:
             prompt = render(
                 brief, base_url=self._base_url, curl_conf=str(place.curl_conf), bb=str(place.bb),
@@ -127,8 +127,6 @@ class Spawner:
 
     def _tail(self, brief: dict[str, Any]) -> str | None:
         """The end of what the former attempt printed, without tokens."""
-        if not brief["history"]:
-            return None
         former = self.directory(brief["history"][-1]["attempt_id"])
         return last_words(former) or None
 
