@@ -37,6 +37,9 @@ CREATE TABLE projects (
   id         TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 64 AND id NOT GLOB '*[^A-Za-z0-9._-]*' AND id GLOB '[A-Za-z0-9]*'),
   title      TEXT NOT NULL DEFAULT '',
   paused_at  TEXT,
+  pause_reason TEXT,
+  rev        INTEGER NOT NULL DEFAULT 0,
+  actor      TEXT NOT NULL DEFAULT 'sql',             -- who made the last change
   created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now'))
 ) STRICT;
 
@@ -125,6 +128,8 @@ CREATE TABLE tasks (
   startup_seconds   REAL    NOT NULL DEFAULT 300   CHECK (startup_seconds > 0),
   settle_seconds    REAL    NOT NULL DEFAULT 30    CHECK (settle_seconds >= 0),
   review            TEXT    NOT NULL DEFAULT 'human' CHECK (review IN ('auto','human')),
+  reviewer          TEXT CHECK (reviewer GLOB 'agent:?*' OR reviewer GLOB 'role:?*'),   -- who reviews before a person is asked
+  max_review_tries  INTEGER NOT NULL DEFAULT 2     CHECK (max_review_tries >= 1),
   max_rejections    INTEGER NOT NULL DEFAULT 3     CHECK (max_rejections >= 0),
   needs_output      INTEGER NOT NULL DEFAULT 1     CHECK (needs_output IN (0, 1)),
   waits_for_children INTEGER NOT NULL DEFAULT 1    CHECK (waits_for_children IN (0, 1)),
@@ -186,6 +191,18 @@ CREATE TABLE attempts (
   detail      TEXT,                                 -- the agent's or the monitor's sentence
   exit_code   INTEGER,
   exit_signal INTEGER,
+
+  -- what its runner read of the program's own result; null where it says nothing
+  run_id       TEXT,                                -- of a run that lives elsewhere, such as in a gateway
+  result       TEXT,                                -- the program's last words, bounded
+  failure_kind TEXT,                                -- auth, rate_limit, context, network, refused, timeout, crash, ...
+  provider     TEXT,
+  model        TEXT,
+  input_tokens  INTEGER,
+  cached_tokens INTEGER,
+  output_tokens INTEGER,
+  cost_usd      REAL,
+
   ended_at    TEXT,                                 -- from here its token writes nothing
   stopped_at  TEXT,                                 -- the first signal of the stop was sent
   gone_at     TEXT,                                 -- from here no process of it lives (proved)
@@ -223,7 +240,8 @@ CREATE TABLE outputs (
   type         TEXT NOT NULL CHECK (type IN ('code','document','data','config','other')),
   title        TEXT NOT NULL,
   content      TEXT,                                -- exactly one of content ...
-  content_path TEXT,                                -- ... and a path inside the attempt's workspace
+  content_path TEXT,                                -- ... and a path inside the attempt's workspace, or ...
+  kept         INTEGER NOT NULL DEFAULT 0 CHECK (kept IN (0, 1)),   -- ... with 1: inside the board's own folder of uploads
   size         INTEGER NOT NULL,                    -- bytes
   sha256       TEXT NOT NULL,
   summary      TEXT NOT NULL DEFAULT '',
@@ -253,6 +271,29 @@ CREATE TABLE refusals (
   last_at    TEXT NOT NULL,
   body       TEXT,                                  -- bounded
   PRIMARY KEY (attempt_id, route, reason)
+) STRICT, WITHOUT ROWID;
+
+-- Answers to calls with an Idempotency-Key, kept for 24 hours: the same call again gets the same answer.
+CREATE TABLE idempotency (
+  caller     BLOB NOT NULL,                         -- hash of the token that called
+  key        TEXT NOT NULL,
+  route      TEXT NOT NULL,                         -- method and path
+  body_hash  BLOB NOT NULL,                         -- SHA-256 of the report that was made
+  status     INTEGER NOT NULL,
+  answer     TEXT NOT NULL CHECK (json_valid(answer)),
+  created_at TEXT NOT NULL,
+  PRIMARY KEY (caller, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_by_age ON idempotency(created_at);
+
+-- Reports that an attempt left in its spool while the API was away: which were taken in, and how each went.
+CREATE TABLE spooled (
+  attempt_id INTEGER NOT NULL REFERENCES attempts(id),
+  name       TEXT NOT NULL,                         -- of the spool's file
+  taken_at   TEXT NOT NULL,
+  code       TEXT,                                  -- null: applied; else the error code of the refusal
+  said       TEXT,                                  -- the sentence of the answer, bounded
+  PRIMARY KEY (attempt_id, name)
 ) STRICT, WITHOUT ROWID;
 
 -- Tokens of agents (presence, calendar) and operators. Those of attempts die with their row in `attempts`.
@@ -724,4 +765,4 @@ SELECT e.task_id, e.id AS event_id, e.at, e.actor, e.verb,
   FROM events e WHERE e.task_id IS NOT NULL
  ORDER BY e.task_id, e.id;
 
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;

@@ -17,8 +17,36 @@ from pathlib import Path
 from blackboard.errors import BadBoard
 
 APPLICATION_ID = 1111639857
-VERSION = 1
-STEPS: dict[int, str] = {}  # version reached → SQL that changes tables
+VERSION = 2
+# Version reached → SQL that changes tables. A column is added in the words that schema.sql has for it.
+STEPS: dict[int, str] = {
+    2: """
+ALTER TABLE projects ADD COLUMN pause_reason TEXT;
+ALTER TABLE projects ADD COLUMN rev INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE projects ADD COLUMN actor TEXT NOT NULL DEFAULT 'sql';
+ALTER TABLE tasks ADD COLUMN reviewer TEXT CHECK (reviewer GLOB 'agent:?*' OR reviewer GLOB 'role:?*');
+ALTER TABLE tasks ADD COLUMN max_review_tries INTEGER NOT NULL DEFAULT 2 CHECK (max_review_tries >= 1);
+ALTER TABLE attempts ADD COLUMN run_id TEXT;
+ALTER TABLE attempts ADD COLUMN result TEXT;
+ALTER TABLE attempts ADD COLUMN failure_kind TEXT;
+ALTER TABLE attempts ADD COLUMN provider TEXT;
+ALTER TABLE attempts ADD COLUMN model TEXT;
+ALTER TABLE attempts ADD COLUMN input_tokens INTEGER;
+ALTER TABLE attempts ADD COLUMN cached_tokens INTEGER;
+ALTER TABLE attempts ADD COLUMN output_tokens INTEGER;
+ALTER TABLE attempts ADD COLUMN cost_usd REAL;
+ALTER TABLE outputs ADD COLUMN kept INTEGER NOT NULL DEFAULT 0 CHECK (kept IN (0, 1));
+CREATE TABLE idempotency (
+  caller BLOB NOT NULL, key TEXT NOT NULL, route TEXT NOT NULL, body_hash BLOB NOT NULL, status INTEGER NOT NULL,
+  answer TEXT NOT NULL CHECK (json_valid(answer)), created_at TEXT NOT NULL, PRIMARY KEY (caller, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_by_age ON idempotency(created_at);
+CREATE TABLE spooled (
+  attempt_id INTEGER NOT NULL REFERENCES attempts(id), name TEXT NOT NULL, taken_at TEXT NOT NULL, code TEXT, said TEXT,
+  PRIMARY KEY (attempt_id, name)
+) STRICT, WITHOUT ROWID;
+""",
+}
 CODE_MARK = "-- CODE:"
 CODE_TABLES = ("moves", "outcomes")
 

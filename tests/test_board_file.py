@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from blackboard import migrations
 from blackboard.board import Board, ReadOnly, Rows, Tx
 from blackboard.errors import BadBoard, NotFound
 from blackboard.migrations import schema_text
@@ -61,7 +62,7 @@ async def test_a_board_is_whole_as_schema_sql_wrote_it(board: Board) -> None:
     found = {
         name: (await board.all(f"PRAGMA {name}"))[0][0] for name in ("journal_mode", "application_id", "user_version")
     }
-    assert found == {"journal_mode": "wal", "application_id": 1111639857, "user_version": 1}
+    assert found == {"journal_mode": "wal", "application_id": 1111639857, "user_version": migrations.VERSION}
     assert board._connection.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
     assert board._connection.execute("PRAGMA foreign_keys").fetchone()[0] == 1
 

@@ -197,7 +197,7 @@ FAULTS: list[tuple[str, str]] = [
     ("only_the_living_report", "UPDATE events SET actor = 'reviewer:eve' WHERE verb = 'reject' AND task_id = 1"),
     (
         "only_the_living_report",
-        "INSERT INTO outputs SELECT 99, task_id, attempt_id, agent_id, type, title, content, content_path, size, sha256, summary, created_at FROM outputs WHERE id = 1;"
+        "INSERT INTO outputs SELECT 99, task_id, attempt_id, agent_id, type, title, content, content_path, kept, size, sha256, summary, created_at FROM outputs WHERE id = 1;"
         f"""{EVENT} ('{NOW}', 'output', 'executor:ada', 1, 1, NULL, NULL, '{{"id":99}}')""",
     ),
     ("status_is_told", "UPDATE tasks SET status = 'blocked' WHERE id = 4"),
@@ -462,7 +462,7 @@ def another_database(path: Path) -> None:
 
 
 def newer(path: Path) -> None:
-    RawBoard(path).connection.execute("PRAGMA user_version = 2").connection.close()
+    RawBoard(path).connection.execute(f"PRAGMA user_version = {max(file.VERSIONS) + 1}").connection.close()
 
 
 def half_made(path: Path) -> None:

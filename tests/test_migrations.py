@@ -175,22 +175,24 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 # --- A step -------------------------------------------------------------------------------------------------------------
 
 
+NOW = migrations.VERSION
+NEXT = NOW + 1
 STEP = "ALTER TABLE tasks ADD COLUMN mood TEXT; UPDATE meta SET value = value || '-2' WHERE key = 'created_at';"
 
 
-def a_program_that_knows_version_2(monkeypatch: pytest.MonkeyPatch) -> str:
+def a_program_of_the_next_version(monkeypatch: pytest.MonkeyPatch) -> str:
     """One column more, and another sentence in its code; its schema."""
     text = SCHEMA.replace("tasks are not deleted: cancel it instead", "no, never")
-    text = text.replace("PRAGMA user_version = 1", "PRAGMA user_version = 2")
-    monkeypatch.setattr(migrations, "VERSION", 2)
-    monkeypatch.setattr(migrations, "STEPS", {2: STEP})
+    text = text.replace(f"PRAGMA user_version = {NOW}", f"PRAGMA user_version = {NEXT}")
+    monkeypatch.setattr(migrations, "VERSION", NEXT)
+    monkeypatch.setattr(migrations, "STEPS", {NEXT: STEP})
     monkeypatch.setattr(migrations, "schema_text", lambda: text)
     return text
 
 
 @pytest.fixture
 def next_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    a_program_that_knows_version_2(monkeypatch)
+    a_program_of_the_next_version(monkeypatch)
 
 
 def a_lively_board(path: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -204,17 +206,17 @@ def everything(path: Path) -> dict[str, list[tuple[object, ...]]]:
         return scenes.everything(reader)
 
 
-@pytest.mark.spoils_board  # the doctor knows no version 2
+@pytest.mark.spoils_board  # the doctor does not know the next version
 def test_a_step_changes_tables_and_makes_the_code_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = a_lively_board(path)
-    text = a_program_that_knows_version_2(monkeypatch)
+    text = a_program_of_the_next_version(monkeypatch)
 
     opened_and_closed(path, lambda tx: scenes.post_at(tx, "done"))  # and it goes on
 
     after = everything(path)
     assert [row[:-1] for row in after["tasks"][:-1]] == before["tasks"]
     assert after["outputs"][: len(before["outputs"])] == before["outputs"] and after["agents"] == before["agents"]
-    assert value(path, "PRAGMA user_version") == 2
+    assert value(path, "PRAGMA user_version") == NEXT
     assert "no, never" in shape(path)["trigger task_stays"]
     assert code(shape(path)) == code(shape_of(text)) != code(shape_of(SCHEMA))
     assert value(path, "SELECT count(*) FROM moves") == len(MOVES)
@@ -240,9 +242,9 @@ def test_before_a_step_the_file_is_backed_up(path: Path, next_version: None) -> 
     before = shape(path)
     opened_and_closed(path)
     [copy] = [found for found in path.parent.iterdir() if found != path]
-    assert copy.name == "board.sqlite.before-2-2026-01-31T090000.000Z"
+    assert copy.name == f"board.sqlite.before-{NEXT}-2026-01-31T090000.000Z"
     assert copy.stat().st_mode & 0o777 == 0o600
-    assert shape(copy) == before and value(copy, "PRAGMA user_version") == 1
+    assert shape(copy) == before and value(copy, "PRAGMA user_version") == NOW
     assert check(copy, SCHEMA) == []
 
 
@@ -255,11 +257,36 @@ def test_a_step_that_fails_leaves_the_old_shape(
 ) -> None:
     RawBoard(path).connection.close()
     before = shape(path)
-    monkeypatch.setattr(migrations, "STEPS", {2: broken})
+    monkeypatch.setattr(migrations, "STEPS", {NEXT: broken})
     with pytest.raises(BadBoard):
         opened_and_closed(path)
-    assert shape(path) == before and value(path, "PRAGMA user_version") == 1
+    assert shape(path) == before and value(path, "PRAGMA user_version") == NOW
     assert check(path, SCHEMA) == []
+
+
+def test_a_board_of_version_1_becomes_what_schema_sql_says(path: Path) -> None:
+    """The real steps, on a board with a history that only version 1's own rules wrote."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript((Path(__file__).parent / "versions" / "schema-1.sql").read_text(encoding="utf-8"))
+        connection.executescript(OLD_STORY)
+    opened_and_closed(path, lambda tx: scenes.furnish(tx))
+    assert value(path, "PRAGMA user_version") == NOW
+    assert value(path, "SELECT group_concat(status) FROM tasks") == "working,cancelled"
+    assert value(path, "SELECT review || max_review_tries FROM tasks WHERE id = 1") == "human2"
+    assert check(path, SCHEMA) == []
+
+
+OLD_STORY = """
+INSERT INTO projects (id) VALUES ('old');
+INSERT INTO agents (id) VALUES ('old-hand');
+INSERT INTO tasks (project_id, agent_id, title) VALUES ('old', 'old-hand', 'begun'), ('old', 'old-hand', 'dropped');
+INSERT INTO attempts (task_id, number, role, agent_id, token_hash, claimed_at, claimed_by)
+VALUES (1, 1, 'executor', 'old-hand', x'01', '2026-01-31T08:00:00.000Z', 'engine:tick');
+UPDATE tasks SET status = 'working', rev = rev + 1, verb = 'start', actor = 'executor:old-hand',
+                 moved_at = '2026-01-31T08:00:01.000Z' WHERE id = 1;
+UPDATE attempts SET started_at = '2026-01-31T08:00:01.000Z';
+UPDATE tasks SET status = 'cancelled' WHERE id = 2;
+"""
 
 
 # --- Backup -------------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 
 from orchestrator.doctor.rule import RESTORE, Rule, Said, into, query
@@ -56,9 +57,41 @@ def _mend(what: str) -> str:
 GAPS = re.compile(r"('(?:[^']|'')*')|(?:--[^\n]*|\s)+")
 
 
-def _shapes(connection: sqlite3.Connection) -> dict[str, tuple[str, str]]:
-    """'trigger task_stays' → the table it is of, and its text as words."""
+# What stands around a comma or a bracket: schema.sql aligns columns, ALTER TABLE does not.
+EDGES = re.compile(r"('(?:[^']|'')*')|\s*([(),])\s*")
+
+
+def _shapes(connection: sqlite3.Connection) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """'trigger task_stays' → the table it is of, and its text as words; a table's text as its parts, in any order.
+
+    The order of columns is no rule: a migrated file has the newer ones last.
+    """
     return {
-        f"{kind} {name}": (table, GAPS.sub(lambda gap: gap[1] or " ", sql or ""))
+        f"{kind} {name}": (table, _parts(_words(sql or "")) if kind == "table" else (_words(sql or ""),))
         for kind, name, table, sql in query(connection, SHAPES)
     }
+
+
+def _words(sql: str) -> str:
+    return GAPS.sub(lambda gap: gap[1] or " ", sql)
+
+
+def _parts(table: str) -> tuple[str, ...]:
+    """A CREATE TABLE as its head, its columns and constraints, and its tail, sorted."""
+    text = EDGES.sub(lambda edge: edge[1] or edge[2], table)
+    parts, depth, begun = [], 0, 0
+    for place, letter in _bare(text):
+        depth += (letter == "(") - (letter == ")")
+        if (letter, depth) in ((",", 1), ("(", 1), (")", 0)):
+            parts.append(text[begun:place].strip())
+            begun = place + 1
+    return tuple(sorted([*parts, text[begun:].strip()]))
+
+
+def _bare(text: str) -> Iterator[tuple[int, str]]:
+    """The letters outside of quotes, each with its place."""
+    quoted = False
+    for place, letter in enumerate(text):
+        quoted ^= letter == "'"
+        if not quoted:
+            yield place, letter
