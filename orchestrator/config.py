@@ -25,8 +25,11 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from blackboard.policy import Policies, Policy
+from blackboard.session_keys import Scope
 
-PLACEHOLDERS = frozenset(("prompt_file", "workspace", "directory", "task", "attempt", "agent", "project", "base_url"))
+PLACEHOLDERS = frozenset(
+    ("prompt_file", "workspace", "directory", "task", "attempt", "agent", "project", "base_url", "session_key")
+)
 SECRET_NAME = re.compile(r"key|token|secret|passw|credential|auth", re.IGNORECASE)
 MASK = "***"
 
@@ -126,6 +129,7 @@ class AgentConfig(Part):
 
     runner: Literal["command"] = "command"
     argv: tuple[Word, ...] = ()
+    session_scope: Scope = "attempt"
     roles: tuple[Name, ...] = ()
     max_live: int = Field(1, ge=0)
     enabled: bool = True

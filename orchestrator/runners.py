@@ -57,7 +57,7 @@ def argv(agent: AgentConfig, name: str, brief: Mapping[str, Any], place: Place, 
     values = {
         "prompt_file": str(place.prompt), "workspace": str(place.workspace), "directory": str(place.directory),
         "task": str(brief["task"]["id"]), "attempt": str(brief["attempt"]), "agent": name, "project": brief["project"],
-        "base_url": base_url,
+        "base_url": base_url, "session_key": brief["session_key"],
     }  # fmt: skip
     return [word.format_map(values) for word in agent.argv]
 

@@ -20,6 +20,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from blackboard import attempts, questions
 from blackboard.board import Board, Tx
+from blackboard.move import get
+from blackboard.session_keys import SessionKey, of_work
 from blackboard.tokens import redact
 from orchestrator import processes, runners, traces
 from orchestrator.config import AgentConfig, Settings
@@ -81,7 +83,7 @@ class Spawner:
         await self._in_pool(_write, place.prompt, prompt)
 
     async def _prepared(self, attempt_id: int, token: str) -> tuple[str, dict[str, Any], Place, AgentConfig]:
-        brief = await self._board.write(_prepare, attempt_id, self._settings)
+        brief = await self._board.write(_prepare, attempt_id, self._settings, self._board.board_id)
         agent = self._settings.agents.get(brief["agent"])
         if agent is None or not agent.argv:
             raise SpawnError(
@@ -134,7 +136,7 @@ class Spawner:
         return await asyncio.get_running_loop().run_in_executor(self._pool, fn, *args)
 
 
-def _prepare(tx: Tx, attempt_id: int, settings: Settings) -> dict[str, Any]:
+def _prepare(tx: Tx, attempt_id: int, settings: Settings, board_id: str) -> dict[str, Any]:
     """Record where the attempt works, and gather what its prompt says: one transaction."""
     if attempts.get(tx, attempt_id)["ended_at"] is not None:
         raise SpawnError("released", "it was ended before it was started")
@@ -142,8 +144,19 @@ def _prepare(tx: Tx, attempt_id: int, settings: Settings) -> dict[str, Any]:
     agent = settings.agents.get(brief["agent"])
     own = settings.workspaces_dir / brief["project"] / str(brief["task"]["id"])
     workspace = agent.workspace if agent and agent.workspace else own
-    attempts.prepared(tx, attempt_id, workspace=str(workspace))
-    return brief | {"workspace": str(workspace), "claimed_at": attempts.get(tx, attempt_id)["claimed_at"]}
+    session_key = str(_session(tx, brief, agent, board_id)) if agent else None
+    attempts.prepared(tx, attempt_id, workspace=str(workspace), session_key=session_key)
+    claimed_at = attempts.get(tx, attempt_id)["claimed_at"]
+    return brief | {"workspace": str(workspace), "claimed_at": claimed_at, "session_key": session_key}
+
+
+def _session(tx: Tx, brief: dict[str, Any], agent: AgentConfig, board_id: str) -> SessionKey:
+    """The conversation the attempt runs in, as the agent's session_scope says."""
+    task = get(tx, brief["task"]["id"])
+    return of_work(
+        agent.session_scope, brief["agent"], board_id, project=task["project_id"], task=task["id"],
+        attempt=brief["attempt"], slot=task["slot_id"],
+    )  # fmt: skip
 
 
 def _program(word: str) -> str:

@@ -58,6 +58,7 @@ MEANINGS: Mapping[str, str] = {
     "projects.title": "What people call it.",
     "agents.NAME.runner": "How it is started. Any command is the only runner so far.",
     "agents.NAME.argv": "The program and its arguments; needed while the agent is enabled. See the placeholders below.",
+    "agents.NAME.session_scope": "What shares one conversation, for agents that keep them: `{session_key}` is its name.",
     "agents.NAME.roles": "Roles of the team it fills: it takes tasks that ask for one of them.",
     "agents.NAME.max_live": "Attempts of this agent not gone at once.",
     "agents.NAME.enabled": "Whether anything is claimed for it.",

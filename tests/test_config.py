@@ -141,6 +141,7 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
         "projects": [{"id": "default", "title": "T"}], "agents": {"a": {"argv": ["x"]}}, "argv": ["y", "{task}"],
         "roles": ["r"], "env": {"A": "b"}, "pass_env": ["P"], "prompt": "file", "graceful_signal": "INT",
         "leftovers": "keep", "files": ["/s.toml"], "time_zone": "Europe/Berlin", "project": "default", "runner": "command",
+        "session_scope": "slot",
         "max_body_bytes": 2048, "log_cap_bytes": 8192,
     }  # fmt: skip
     value = values.get(path[-1], False if "_" in path[-1] and path[-1].split("_")[0] in FLAGS else 7)
