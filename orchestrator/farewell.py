@@ -17,6 +17,8 @@ from blackboard.states import OUTCOMES
 from orchestrator import processes
 from orchestrator.config import Settings
 from orchestrator.processes import Identity
+from orchestrator.runners.runner import Stop
+from orchestrator.runners.table import runner_of
 from orchestrator.spawner import Spawner
 from orchestrator.traces import agent_of, launcher_of, of_another_boot
 from orchestrator.waiting import first_of
@@ -85,14 +87,15 @@ class Farewell:
         if row is None:
             return False
         config = self._settings.agents.get(row["agent_id"])
+        how = runner_of(config).stop(config) if config else Stop(signal.SIGTERM, 10.0)
         agent = agent_of(row)
         marker = self._spawner.marker(attempt_id)
         if await asyncio.to_thread(processes.members, marker, launcher, agent):
             await self._board.write(attempts.stopped, attempt_id)
         proved = await processes.stop(
             marker, launcher, agent,
-            graceful=getattr(signal, f"SIG{config.graceful_signal}") if config else signal.SIGTERM,
-            grace=config.grace_seconds if config else 10.0,
+            graceful=how.signal,
+            grace=how.grace,
         )  # fmt: skip
         if not proved:
             await self._tell(attempt_id, "not_gone", NOT_GONE)

@@ -23,6 +23,7 @@ from orchestrator.ends import end, start_for, stop_all
 from orchestrator.exitwork import hand_in_stdout
 from orchestrator.farewell import Farewell
 from orchestrator.processes import Identity, Status
+from orchestrator.runners.table import runner_of
 from orchestrator.spawner import Spawner, SpawnError, last_line
 from orchestrator.traces import Printed, agent_of, launcher_of, leave_to, never_started, of_another_boot, prepared
 from orchestrator.verdict import Limit, Verdict, between_looks, limits, verdict
@@ -91,7 +92,7 @@ class Monitor:
         await self.reconcile()
         for news in self._news.values():
             news.set()
-        longest = max((agent.grace_seconds for agent in self._settings.agents.values()), default=0.0)
+        longest = max((runner_of(agent).stop(agent).grace for agent in self._settings.agents.values()), default=0.0)
         if self._lives:
             await asyncio.wait(list(self._lives.values()), timeout=longest + processes.GIVE_UP_SECONDS + 5)
         await self.leave()

@@ -22,6 +22,7 @@ from blackboard.lock import holder
 from orchestrator import exits, operator_token, slot_check
 from orchestrator.config import AgentConfig, Settings
 from orchestrator.filesystem import NETWORK, kind_of
+from orchestrator.runners.table import runner_of
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -114,7 +115,7 @@ def _agents(settings: Settings) -> Findings:
 
 
 def _agent(name: str, agent: AgentConfig) -> Findings:
-    program = agent.argv[0]
+    program = runner_of(agent).program(agent)
     found = program if "{" in program else shutil.which(program, path=agent.env.get("PATH"))
     if found is None:
         where = "is not an executable file" if "/" in program else "is not in PATH"

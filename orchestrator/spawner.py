@@ -23,10 +23,11 @@ from blackboard.board import Board, Tx
 from blackboard.move import get
 from blackboard.session_keys import SessionKey, of_work
 from blackboard.tokens import redact
-from orchestrator import processes, runners, traces
+from orchestrator import processes, traces
 from orchestrator.config import AgentConfig, Settings
 from orchestrator.processes import Identity
-from orchestrator.runners import Place
+from orchestrator.runners.runner import Place, Run, environment, launch_plan
+from orchestrator.runners.table import runner_of
 from prompts import kit
 from prompts.render import PromptError, render
 
@@ -85,7 +86,7 @@ class Spawner:
     async def _prepared(self, attempt_id: int, token: str) -> tuple[str, dict[str, Any], Place, AgentConfig]:
         brief = await self._board.write(_prepare, attempt_id, self._settings, self._board.board_id)
         agent = self._settings.agents.get(brief["agent"])
-        if agent is None or not agent.argv:
+        if agent is None or not runner_of(agent).program(agent):
             raise SpawnError(
                 "spawn_failed", f"agent {brief['agent']} has no program: give it argv in the configuration"
             )
@@ -105,10 +106,12 @@ class Spawner:
     ) -> subprocess.Popen[bytes]:
         """Write the attempt's files and start its launcher. Blocking."""
         marker = self.marker(attempt_id)
-        words = runners.argv(agent, brief["agent"], brief, place, self._base_url)
+        runner, run = runner_of(agent), Run(brief["agent"], agent, brief, place, self._base_url)
+        words = runner.argv(run)
         words[0] = _program(words[0])
-        env = runners.environment(agent, os.environ, marker)
-        plan = runners.launch_plan(agent, words, env, place, self._board.clock.boot_id(), brief["claimed_at"])
+        env = environment(agent, os.environ, marker, runner.environment(run))
+        boot = self._board.clock.boot_id()
+        plan = launch_plan(agent, words, env, place, boot, brief["claimed_at"], stdin=runner.stdin(agent))
         try:
             place.workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
             traces.leave_to(place.directory, brief["claimed_at"])

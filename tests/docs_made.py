@@ -15,9 +15,10 @@ from pathlib import Path
 import click
 
 from blackboard import gates, states
-from orchestrator import config, runners
+from orchestrator import config
 from orchestrator.cli import cli
 from orchestrator.doctor import rows, shape, stories
+from orchestrator.runners import runner
 from tests.docs_settings import settings
 from tests.layer_rules import MAY_ALSO_IMPORT, MAY_IMPORT, ROOT
 
@@ -183,7 +184,7 @@ def placeholders() -> str:
 
 def inherited() -> str:
     """The daemon's variables that every agent gets."""
-    return ", ".join(f"`{name}`" for name in runners.INHERITED)
+    return ", ".join(f"`{name}`" for name in runner.INHERITED)
 
 
 def _table(head: tuple[str, ...], found: Iterable[tuple[str, ...]]) -> str:

@@ -1,0 +1,35 @@
+"""What a program says of its own run, in one shape for all programs. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["ok", "error", "timeout", "cancelled", "unknown"]
+FailureKind = Literal[
+    "auth", "rate_limit", "context", "network", "refused", "timeout", "busy", "unknown_agent", "crash"
+]  # fmt: skip
+# What will pass by itself and is no fault of the task: tried again, not charged.
+PASSING: frozenset[str] = frozenset({"rate_limit", "busy"})
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended and what it cost. Tokens are of this run alone; None where the program does not say.
+
+    `status` unknown: it left nothing that can be read, or its run was not over. `final`: the run itself is over, wherever
+    it lives. `text`: its last words.
+    """
+
+    status: Status = "unknown"
+    final: bool = False
+    text: str | None = None
+    failure_kind: FailureKind | None = None
+    run_id: str | None = None
+    session_id: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None

@@ -1,0 +1,150 @@
+"""What a runner is, and what every one of them has in common: an attempt's place, environment and launch plan.
+
+Pure: starts nothing, reads nothing. The runners themselves are rows of `orchestrator.runners.table`.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.config import AgentConfig
+from orchestrator.processes import MARKER
+from orchestrator.runners.result import Result
+
+# What an agent inherits of our own environment: never a secret of the orchestrator's.
+INHERITED = (
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "TZ", "TMPDIR",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one attempt lives: its own directory, and the workspace it works in."""
+
+    directory: Path
+    workspace: Path
+
+    @property
+    def prompt(self) -> Path:
+        return self.directory / "prompt.md"
+
+    @property
+    def stdout(self) -> Path:
+        return self.directory / "stdout.log"
+
+    @property
+    def stderr(self) -> Path:
+        return self.directory / "stderr.log"
+
+    @property
+    def curl_conf(self) -> Path:
+        return self.directory / "curl.conf"
+
+    @property
+    def bb(self) -> Path:
+        return self.directory / "bb"
+
+    @property
+    def launch(self) -> Path:
+        return self.directory / "launch.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One attempt as its runner sees it: who, told what (`brief`), where, and the address it may call."""
+
+    name: str
+    agent: AgentConfig
+    brief: Mapping[str, Any]
+    place: Place
+    base_url: str
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The placeholders of the configuration, filled in."""
+        return {
+            "prompt_file": str(self.place.prompt), "workspace": str(self.place.workspace),
+            "directory": str(self.place.directory), "task": str(self.brief["task"]["id"]),
+            "attempt": str(self.brief["attempt"]), "agent": self.name, "project": self.brief["project"],
+            "base_url": self.base_url, "session_key": self.brief["session_key"],
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stop:
+    """How a run is asked to end: the first signal, and the seconds until KILL."""
+
+    signal: int
+    grace: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a program left: its standard output and the end of its standard error, and its exit code if it has one."""
+
+    stdout: str
+    stderr: str
+    code: int | None
+
+
+@dataclass(frozen=True)
+class Runner:
+    """One way to run agents, as data.
+
+    `program`: what must be found before anything starts. `argv`, `environment`: of one run. `stdin`: whether the prompt
+    goes there. `stop`: how it is ended. `parse`: what the program says of its own run, None where it says nothing.
+    `elsewhere`: whether the run lives in another process, so that it may outlive the one we started.
+    """
+
+    program: Callable[[AgentConfig], str]
+    argv: Callable[[Run], list[str]]
+    environment: Callable[[Run], dict[str, str]]
+    stdin: Callable[[AgentConfig], bool]
+    stop: Callable[[AgentConfig], Stop]
+    parse: Callable[[Ended], Result] | None = None
+    elsewhere: Callable[[AgentConfig], bool] = lambda _agent: False
+
+
+def graceful(agent: AgentConfig) -> Stop:
+    """The stop as the configuration says it."""
+    return Stop(getattr(signal, f"SIG{agent.graceful_signal}"), agent.grace_seconds)
+
+
+def environment(
+    agent: AgentConfig, ours: Mapping[str, str], marker: str, added: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The allow-listed part of our environment, what runner and configuration add, and the attempt's marker."""
+    passed = {name: ours[name] for name in (*INHERITED, *agent.pass_env) if name in ours}
+    return passed | dict(added or {}) | dict(agent.env) | {MARKER: marker}
+
+
+def launch_plan(
+    agent: AgentConfig,
+    words: list[str],
+    env: Mapping[str, str],
+    place: Place,
+    boot_id: str,
+    claimed_at: str,
+    *,
+    stdin: bool,
+) -> dict[str, object]:
+    """What the launcher reads, and two marks for a later daemon: `boot_id` tells whether the pids in `status` still
+    mean something, `claimed_at` whose directory it is (after a restored backup, attempt numbers come again)."""
+    return {
+        "argv": words,
+        "cwd": str(place.workspace),
+        "env": dict(env),
+        "stdin": str(place.prompt) if stdin else None,
+        "stdout": str(place.stdout),
+        "stderr": str(place.stderr),
+        "log_cap": agent.log_cap_bytes,
+        "leftovers": agent.leftovers,
+        "leftover_grace": min(agent.grace_seconds, 5.0),
+        "boot_id": boot_id,
+        "claimed_at": claimed_at,
+    }
