@@ -6,11 +6,11 @@ All three say the same: an agent picks the one its shell cannot break. Content t
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, TypeVar, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
@@ -59,7 +59,7 @@ def parse(model: type[M], main: str | None, headers: Mapping[bytes, bytes], quer
         fields[name] = value
     _storable(fields, "")
     try:
-        return model.model_validate(fields)
+        return model.model_validate(_whole(fields), strict=True)
     except ValidationError as error:
         raise _invalid(error, model, way) from None
 
@@ -157,12 +157,13 @@ def _put(fields: dict[str, Any], name: str, value: str, model: type[BaseModel]) 
         if not isinstance(into, dict):
             raise Invalid(f"`{_short(outer)}` is given both as a value and by its parts: choose one")
         name = inner
+    typed = _typed(value) if not dot and _says_number(model, name) else value
     if not dot and _takes_many(model, name):
-        into.setdefault(name, []).append(value)
+        into.setdefault(name, []).append(typed)
     elif name in into:
         raise Invalid(f"`{_short(name)}` is given twice: give it once")
     else:
-        into[name] = value
+        into[name] = typed
 
 
 def _takes_many(model: type[BaseModel], name: str) -> bool:
@@ -170,8 +171,44 @@ def _takes_many(model: type[BaseModel], name: str) -> bool:
     return field is not None and get_origin(field.annotation) in (list, tuple)
 
 
+@lru_cache(maxsize=512)  # the same few fields come with every request
+def _says_number(model: type[BaseModel], name: str) -> bool:
+    """Whether a field holds a number or a truth value, so that its text is read as JSON is."""
+    field = model.model_fields.get(name)
+    return field is not None and not _leaves(field.annotation).isdisjoint((int, float, bool))
+
+
+def _leaves(annotation: object) -> set[object]:
+    """The plain types an annotation is made of; those of a mapping are left alone."""
+    if get_origin(annotation) is Literal:
+        return set()
+    if get_origin(annotation) is Annotated:
+        return _leaves(get_args(annotation)[0])
+    if get_origin(annotation) in (list, tuple, Union, UnionType):
+        return {leaf for part in get_args(annotation) for leaf in _leaves(part)}
+    return {annotation}
+
+
+def _typed(text: str) -> object:
+    """A number, true or false, as JSON writes them; anything else stays text, and the model refuses it."""
+    try:
+        value = from_json(text, allow_inf_nan=False)
+    except ValueError:
+        return text
+    return value if isinstance(value, int | float) else text
+
+
+def _whole(value: Any) -> Any:
+    """The value with 24.0 as 24: to JSON, and so to the schema, they are one number."""
+    if isinstance(value, dict):
+        return {name: _whole(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _storable(value: object, where: str) -> None:
-    """Refuse what JSON can say but the board cannot keep: NUL in text, integers of more than 64 bits, infinities."""
+    """Refuse what JSON can say but the board cannot keep: NUL in text, numbers of more than 64 bits, infinities."""
     if isinstance(value, str):
         if "\0" in value:
             raise Invalid(f"{_named(where)} holds a NUL character: text cannot")
@@ -182,9 +219,7 @@ def _storable(value: object, where: str) -> None:
     elif isinstance(value, list):
         for item in value:
             _storable(item, where)
-    elif (isinstance(value, int) and not -_INT64 <= value < _INT64) or (
-        isinstance(value, float) and not math.isfinite(value)
-    ):
+    elif isinstance(value, int | float) and not -_INT64 <= value < _INT64:
         raise Invalid(f"{_named(where)} is a number too large to keep")
 
 

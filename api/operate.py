@@ -14,14 +14,22 @@ from api.callbacks import BASE
 from api.endpoints import Call, Endpoint, answer
 from api.refusals import counted
 from blackboard import people
-from blackboard.forms import TaskReport
+from blackboard.forms import Day, TaskReport
+
+Words = Annotated[str, Field(max_length=64 * 1024)]
 
 
 class VerbReport(BaseModel):
-    """What a person says with a verb: the remark, the answer, the reason."""
+    """What a person says with a verb: the reason."""
 
     model_config = ConfigDict(extra="forbid")
-    detail: Annotated[str, Field(max_length=64 * 1024)] | None = None
+    detail: Annotated[Words | None, Field(description="Why; kept as the reason.")] = None
+
+
+class RemarkReport(VerbReport):
+    """The same where the next attempt reads it: a remark, an answer."""
+
+    detail: Annotated[str, Field(min_length=1, max_length=64 * 1024, description="What the next attempt reads.")]
 
 
 async def post_task(call: Call) -> Response:
@@ -41,8 +49,8 @@ async def operate(call: Call) -> Response:
     """One verb of a person: the last word of the path."""
 
     async def work(token: bytes) -> Response:
-        report = await call.report(VerbReport)
         verb = call.endpoint.name
+        report: VerbReport = await call.report(RemarkReport if verb in _NEEDS_WORDS else VerbReport)
         said = await call.api.board.write(people.operate, token, call.project, call.task, verb, report.detail)
         call.api.wake()
         return answer(said)
@@ -55,12 +63,20 @@ class SlotsReport(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     # Without a colon: no caller takes the slots of `file:NAME` over.
-    source: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
-    project: str | None = None
-    time_zone: str | None = None
-    date: str | None = None
-    slots: list[dict[str, Any]] | None = None
-    schedules: dict[str, list[dict[str, Any]]] | None = None
+    source: Annotated[
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None,
+        Field(description="A name of your own for where they come from: the same `id` of another is another slot."),
+    ] = None
+    project: Annotated[str | None, Field(description="Of slots that name none.")] = None
+    time_zone: Annotated[str | None, Field(description="An IANA name, like Europe/Berlin.")] = None
+    date: Annotated[Day | None, Field(description="The day that HH:MM means; today when left out.")] = None
+    slots: Annotated[
+        list[dict[str, Any]] | None,
+        Field(description="Records, each with its `agent`, `id` or `virtual_id`, and `scheduled_at`."),
+    ] = None
+    schedules: Annotated[
+        dict[str, list[dict[str, Any]]] | None, Field(description="Or a list of records for each agent.")
+    ] = None
 
 
 async def post_slots(call: Call) -> Response:
@@ -84,6 +100,8 @@ async def post_slots(call: Call) -> Response:
     return await counted(call, work)
 
 
+_NEEDS_WORDS = frozenset({"reject", "answer"})
+
 # What each verb does, in the words of the contract.
 VERBS = {
     "approve": "review → done.",
@@ -95,7 +113,8 @@ VERBS = {
 
 
 def _verb(verb: str, says: str) -> Endpoint:
-    return Endpoint("POST", f"{BASE}/{verb}", operate, ("operate",), says, VerbReport, "detail")
+    model = RemarkReport if verb in _NEEDS_WORDS else VerbReport
+    return Endpoint("POST", f"{BASE}/{verb}", operate, ("operate",), says, model, "detail")
 
 
 ENDPOINTS = (

@@ -5,22 +5,55 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
-from blackboard.clock import from_text
+# The days there are from the year 1000 on, as a pattern: what the OpenAPI document forbids is what we refuse.
+_YEAR = "[1-9][0-9]{3}"
+_LEAP = "(?:[1-9][0-9](?:0[48]|[2468][048]|[13579][26])|(?:[2468][048]|[13579][26])00)"
+_DAY = (
+    f"(?:{_YEAR}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    f"|02-(?:0[1-9]|1[0-9]|2[0-8]))|{_LEAP}-02-29)"
+)
+_INSTANT = rf"{_DAY}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{{3}}Z"
 
 
-def _real_instant(text: str) -> str:
-    from_text(text)  # a month 99 has the right form and is no instant
-    return text
+def _matching(pattern: str, sentence: str) -> AfterValidator:
+    """Refuse what does not match in full, with a sentence: nobody reads such a pattern in a message."""
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if compiled.fullmatch(text) is None:
+            raise ValueError(sentence)
+        return text
+
+    return AfterValidator(check)
 
 
 Text = Annotated[str, Field(max_length=2_000_000)]
 Line = Annotated[str, Field(min_length=1, max_length=500)]
 Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Instant = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"), AfterValidator(_real_instant)]
+Number = Annotated[int, Field(ge=1, lt=2**63)]
+Instant = Annotated[
+    str,
+    _matching(_INSTANT, "should be an instant of UTC like 2026-01-31T09:00:00.000Z"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_INSTANT}$"}),
+]
+Day = Annotated[
+    str,
+    _matching(_DAY, "should be a day like 2026-01-31"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DAY}$"}),
+]
+
+
+Believed = Annotated[str | None, Field(description="Taken, not believed: the token says who calls.")]
+
+
+def _by(name: str, least: int = 0) -> dict[str, Any]:
+    """JSON schema for: this text field is given."""
+    return {"required": [name], "properties": {name: {"type": "string", "minLength": least}}}
 
 
 class _Report(BaseModel):
@@ -30,12 +63,17 @@ class _Report(BaseModel):
 class OutputReport(_Report):
     """What an agent hands in: by `content` or by `content_path`, a file of its workspace."""
 
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_by("content"), _by("content_path", 1)]})
+
     type: Literal["code", "document", "data", "config", "other"]
-    title: Line
-    content: Text | None = None
-    content_path: Annotated[str, Field(max_length=4096)] | None = None
-    summary: Text = ""
-    agent: str | None = None
+    title: Annotated[Line, Field(description="One line.")]
+    content: Annotated[Text | None, Field(description="The text itself; or else `content_path`.")] = None
+    content_path: Annotated[
+        Annotated[str, Field(min_length=1, max_length=4096)] | None,
+        Field(description="A regular file of the workspace, by its path there or in full; or else `content`."),
+    ] = None
+    summary: Annotated[Text, Field(description="What a later attempt should know.")] = ""
+    agent: Believed = None
 
     @model_validator(mode="after")
     def _one_of_two(self) -> OutputReport:
@@ -47,14 +85,36 @@ class OutputReport(_Report):
 class StatusReport(_Report):
     """Where the task stands; outputs and a comment may come along in the same call."""
 
-    status: Literal["working", "review", "failed", "blocked", "done", "pending", "cancelled"]
-    detail: Text | None = None
-    final: bool = False
-    kind: Literal["needs_input", "dependency", "capability", "transient"] = "needs_input"
-    output: OutputReport | None = None
-    outputs: list[OutputReport] = Field(default_factory=list, max_length=100)
-    comment: Text | None = None
-    agent: str | None = None
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"properties": {"status": {"enum": ["working", "review", "done", "pending", "cancelled"]}}},
+                _by("detail", 1),
+            ]
+        }
+    )
+
+    status: Annotated[
+        Literal["working", "review", "failed", "blocked", "done", "pending", "cancelled"],
+        Field(
+            description="An executor says working, review, failed or blocked; a reviewer done or pending; "
+            "an operator done, pending or cancelled."
+        ),
+    ]
+    detail: Annotated[
+        Text | None, Field(description="Why; needed for failed, blocked and a rejection: the next attempt reads it.")
+    ] = None
+    final: Annotated[bool, Field(description="With failed: no later attempt could succeed.")] = False
+    kind: Annotated[
+        Literal["needs_input", "dependency", "capability", "transient"],
+        Field(description="With blocked: what is missing."),
+    ] = "needs_input"
+    output: Annotated[OutputReport | None, Field(description="An output to hand in with it.")] = None
+    outputs: Annotated[list[OutputReport], Field(max_length=100, description="Several of them.")] = Field(
+        default_factory=list
+    )
+    comment: Annotated[Text | None, Field(description="A remark to add with it.")] = None
+    agent: Believed = None
 
     def handed_in(self) -> list[OutputReport]:
         """Every output of the call."""
@@ -64,39 +124,51 @@ class StatusReport(_Report):
 class CommentReport(_Report):
     """A remark on the task."""
 
-    body: Annotated[str, Field(min_length=1, max_length=2_000_000)]
-    author: str | None = None
-    agent: str | None = None
+    body: Annotated[str, Field(min_length=1, max_length=2_000_000, description="The remark.")]
+    author: Believed = None
+    agent: Believed = None
 
 
 class HeartbeatReport(_Report):
     """A sign of life during long work."""
 
-    detail: Annotated[str, Field(max_length=2000)] | None = None
-    agent: str | None = None
+    detail: Annotated[
+        Annotated[str, Field(max_length=2000)] | None, Field(description="What is being done; kept as an event.")
+    ] = None
+    agent: Believed = None
 
 
 class ChildReport(_Report):
     """A child task: for an agent or a role; for the same agent when neither is named."""
 
-    title: Line
-    description: Text = ""
-    agent: Slug | None = None
-    role: Slug | None = None
-    type: Annotated[str, Field(max_length=64)] = "general"
-    priority: Annotated[int, Field(ge=-1000, le=1000)] = 5
-    must_haves: Text = ""
-    due_at: Instant | None = None
-    needs: list[Annotated[int, Field(ge=1, lt=2**63)]] = Field(default_factory=list, max_length=1000)
+    model_config = ConfigDict(json_schema_extra={"not": {"allOf": [_by("agent"), _by("role")]}})
+
+    title: Annotated[Line, Field(description="One line.")]
+    description: Annotated[Text, Field(description="What is to be done.")] = ""
+    agent: Annotated[Slug | None, Field(description="For this agent; or else `role`.")] = None
+    role: Annotated[Slug | None, Field(description="For any agent with this role; or else `agent`.")] = None
+    type: Annotated[str, Field(max_length=64, description="A word of your own.")] = "general"
+    priority: Annotated[int, Field(ge=-1000, le=1000, description="Higher goes first.")] = 5
+    must_haves: Annotated[Text, Field(description="Required conditions, as text.")] = ""
+    due_at: Annotated[Instant | None, Field(description="Not to be claimed earlier; UTC. At once when left out.")] = (
+        None
+    )
+    needs: Annotated[list[Number], Field(max_length=1000, description="Numbers of tasks that must be done first.")] = (
+        Field(default_factory=list)
+    )
 
 
 class TaskReport(ChildReport):
     """A task posted by a person; the policy numbers override the configuration's."""
 
-    parent: Annotated[int, Field(ge=1, lt=2**63)] | None = None
-    not_before: Instant | None = None
-    data: dict[str, Any] = Field(default_factory=dict)
-    review: Literal["auto", "human"] | None = None
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_by("agent"), _by("role")]})
+
+    parent: Annotated[Number | None, Field(description="The task it belongs to.")] = None
+    not_before: Annotated[Instant | None, Field(description="Not to be claimed earlier, whenever it is due.")] = None
+    data: Annotated[dict[str, Any], Field(description="An object the agent gets as it is.")] = Field(
+        default_factory=dict
+    )
+    review: Annotated[Literal["auto", "human"] | None, Field(description="Who reviews it.")] = None
     max_tries: Annotated[int, Field(ge=1, le=1000)] | None = None
     backoff_seconds: Annotated[float, Field(ge=0, le=1e6)] | None = None
     wall_seconds: Annotated[float, Field(gt=0, le=1e8)] | None = None

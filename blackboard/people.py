@@ -10,7 +10,7 @@ from typing import Any
 
 from blackboard import slots, verbs
 from blackboard.board import Tx
-from blackboard.errors import Forbidden, Invalid, NotFound
+from blackboard.errors import Forbidden, Invalid, NotFound, Refused
 from blackboard.forms import ChildReport, TaskReport
 from blackboard.move import get
 from blackboard.policy import Policies
@@ -75,11 +75,12 @@ def post_slots(
 ) -> Answer:
     """A person posts slots: each becomes one task. What is not named stays: this is no complete schedule."""
     caller = _operator(tx, token_hash, "operate")
+    _known_zone(str(document.get("time_zone", time_zone)))
     schedule = slots.read_schedule(document, source=source, project=project, time_zone=time_zone, complete=False)
     taken = slots.take_in(tx, schedule, policies, actor=caller.actor)
     if taken.refused and not taken.tasks and not taken.added and not taken.changed:
         which, why = taken.refused[0]
-        raise Invalid(f"{which}: {why}", refused=[{"slot": w, "why": y} for w, y in taken.refused])
+        raise Refused(f"{which}: {why}", refused=[{"slot": w, "why": y} for w, y in taken.refused])
     return {
         "added": taken.added,
         "changed": taken.changed,
@@ -87,6 +88,14 @@ def post_slots(
         "refused": [{"slot": which, "why": why} for which, why in taken.refused],
         "next": f"{len(taken.tasks)} tasks posted; orchestrator tasks lists them",
     }
+
+
+def _known_zone(name: str) -> None:
+    """NotFound for a zone that is not installed: the name may be well written, as that of an agent may."""
+    try:
+        slots.zone_of(name)
+    except Invalid as unknown:
+        raise NotFound(unknown.sentence) from None
 
 
 OPERATIONS = ("approve", "reject", "answer", "cancel", "reopen")

@@ -151,22 +151,24 @@ async def test_a_bad_slot_is_told_and_the_good_one_goes_in(house: House) -> None
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("status", "code", "body"),
     [
-        {"slots": [{**SLOT, "scheduled_at": "25:99"}]},
-        {"slots": [{**SLOT, "agent": "nobody"}]},
-        {"slots": "x"},
-        {"slots": [1]},
-        {"schedules": []},
-        {"nonsense": 1},
-        {"slots": [], "time_zone": "Mars/Olympus"},
-        {"slots": [], "date": "soon"},
-        {"slots": [{**SLOT, "event_data": {"n": 2**64}}]},
+        (409, "refused", {"slots": [{**SLOT, "scheduled_at": "25:99"}]}),
+        (409, "refused", {"slots": [{**SLOT, "agent": "nobody"}]}),
+        (404, "not_found", {"slots": [], "time_zone": "Mars/Olympus"}),
+        (422, "invalid", {"slots": "x"}),
+        (422, "invalid", {"slots": [1]}),
+        (422, "invalid", {"schedules": []}),
+        (422, "invalid", {"nonsense": 1}),
+        (422, "invalid", {"slots": [], "date": "soon"}),
+        (422, "invalid", {"slots": [{**SLOT, "event_data": {"n": 2**64}}]}),
     ],
 )
-async def test_slots_that_make_no_sense_are_one_sentence(house: House, body: dict[str, object]) -> None:
+async def test_slots_that_make_no_sense_are_one_sentence(
+    house: House, status: int, code: str, body: dict[str, object]
+) -> None:
     answer = await house.post("/api/slots", await house.operator(), body)
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), answer.text
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
 
 
 async def test_slots_by_raw_body_are_unsupported(house: House) -> None:

@@ -13,7 +13,16 @@ from pydantic import ValidationError
 from blackboard import forms, move, people, reports, tokens, verbs
 from blackboard.board import Board, Tx
 from blackboard.content import Held
-from blackboard.errors import BlackboardError, Fenced, Forbidden, IllegalMove, Invalid, NotFound, Refused, Unauthorized
+from blackboard.errors import (
+    BlackboardError,
+    Fenced,
+    Forbidden,
+    IllegalMove,
+    Invalid,
+    NotFound,
+    Refused,
+    Unauthorized,
+)
 from blackboard.policy import Policies, Policy
 from blackboard.tokens import digest
 from tests import scenes
@@ -512,7 +521,7 @@ async def test_a_person_posts_slots_and_hears_which_were_refused(board: Board) -
     assert (said["added"], said["tasks"], len(said["refused"])) == (1, [1], 1)
     assert "no time of a day" in said["refused"][0]["why"]
     seen = await tried(board, lambda tx: post(tx, bad))
-    assert type(seen) is Invalid and "no time of a day" in seen.sentence
+    assert type(seen) is Refused and "no time of a day" in seen.sentence
 
 
 @pytest.mark.parametrize(
