@@ -31,13 +31,13 @@ class Kind:
 
 # One row a code: the error table of docs/api-contract.md is this one.
 KINDS: Mapping[str, Kind] = {
-    "bad_request": Kind(400, "Not a request this server can read", "the HTTP itself is wrong: no Host, or two"),
+    "bad_request": Kind(400, "Not a request this server can read", "the HTTP itself is wrong: unreadable, no Host, or two"),
     "unauthorized": Kind(401, "Who are you?", "no token, or one that is not known here"),
     "forbidden": Kind(403, "Not yours", "the token is good, but does not reach this"),
     "foreign": Kind(403, "Not from here", "Host, Origin or Sec-Fetch-Site belong to somebody else's page"),
     "not_found": Kind(404, "No such thing", "no such route, project or task"),
     "method_not_allowed": Kind(405, "Not with this method", "the route exists; `Allow` names its methods"),
-    "slow": Kind(408, "Too slow", "the body did not arrive in time; try again"),
+    "slow": Kind(408, "Too slow", "the head or the body did not arrive in time; try again"),
     "illegal_move": Kind(409, "Not from this state", "the task's state does not allow it: see `found`, `allowed`"),
     "fenced": Kind(409, "This attempt has ended", "the attempt of this token writes nothing any more; stop working"),
     "refused": Kind(409, "A rule of the board forbids it", "do first what the sentence says"),
@@ -45,6 +45,7 @@ KINDS: Mapping[str, Kind] = {
     "too_large": Kind(413, "Too large", "hand a large file in with `content_path`"),
     "unsupported": Kind(415, "Not a kind of body we read", "send JSON, a form or raw text, in UTF-8, not compressed"),
     "invalid": Kind(422, "Not understood", "the content is unreadable or breaks a rule; mend it before you repeat"),
+    "head_too_large": Kind(431, "Head too large", "what stands before the body is above 64 KiB: put it into the body"),
     "internal": Kind(500, "Our mistake", "a fault in the server, which has logged it"),
     "unavailable": Kind(503, "Not just now", "try again after `Retry-After` seconds"),
 }

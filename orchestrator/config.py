@@ -60,6 +60,8 @@ class Api(Part):
     port: int = Field(8083, ge=0, le=65535)  # 0: any free one
     public_base_url: str | None = Field(None, pattern=r"^https?://[^/\s?#@]+(/[^\s?#]*)?$")
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024)
+    head_seconds: SomeSeconds = 10
+    max_connections: int = Field(500, ge=1)
     tls_cert: Path | None = None
     tls_key: Path | None = None
     allow_insecure_bind: bool = False

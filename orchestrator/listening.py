@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from orchestrator import connections, parsers
+from orchestrator.connections import Limits
 from orchestrator.exits import MISSING, Exit
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class Server(uvicorn.Server):
     async def main_loop(self) -> None:
         """Once a second what uvicorn does ten times a second, so that an idle daemon is idle."""
         while not await self.on_tick(0):
+            connections.sweep(self.server_state, asyncio.get_running_loop().time())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._told.wait(), 1)
 
@@ -77,6 +80,8 @@ def server(app: Any, api: Api) -> Server:
             app,
             log_config=None,
             access_log=False,
+            log_level="error",  # or every line of rubbish that somebody sends is a line of ours
+            http=parsers.protocol(Limits(head_seconds=api.head_seconds, most=api.max_connections)),
             lifespan="off",
             loop="none",
             ws="none",

@@ -97,7 +97,10 @@ bb() {{ "$helper" "$@"; }}
     def configure(self) -> None:
         """Write the configuration file."""
         lines = ['projects = [{ id = "p" }]']
-        tables: dict[str, Mapping[str, object]] = {"api": {"port": self.port}, **self.tables}
+        tables: dict[str, Mapping[str, object]] = {
+            **self.tables,
+            "api": {"port": self.port, **self.tables.get("api", {})},
+        }
         for name, agent in self.agents.items():
             tables[f"agents.{name}"] = {key: value for key, value in agent.items() if key != "policy"}
             tables[f"agents.{name}.policy"] = agent.get("policy", {})

@@ -36,6 +36,8 @@ MEANINGS: Mapping[str, str] = {
     "api.port": "The port to listen on; 0 takes any free one.",
     "api.public_base_url": "The address agents are told, when it is not host and port.",
     "api.max_body_bytes": "The largest body of a request.",
+    "api.head_seconds": "How long the first line and the headers of a request may take to arrive; then 408, and the connection ends.",
+    "api.max_connections": "Connections open at once. One more ends the one that has waited longest for a request.",
     "api.tls_cert": "A certificate in PEM; goes with `tls_key`.",
     "api.tls_key": "Its private key in PEM.",
     "api.allow_insecure_bind": "Listen on a reachable address without TLS, because something else encrypts.",
