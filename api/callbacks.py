@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from api import files
-from api.endpoints import Call, Endpoint, answer
+from api import answers, files
+from api.endpoints import Call, Endpoint
 from api.refusals import counted
 from blackboard import reports
 from blackboard.forms import ChildReport, CommentReport, HeartbeatReport, OutputReport, StatusReport
@@ -24,11 +24,13 @@ async def status(call: Call) -> Response:
 
     async def work(token: bytes) -> Response:
         report = await call.report(StatusReport)
+        if (said := await answers.before(call, token, report)) is not None:
+            return answers.response(said)
         held = await files.held(call.api, token, report.handed_in())
-        said = await call.api.board.write(reports.status, token, call.project, call.task, report, held)
-        if report.status != "working" and not said.get("already"):
+        said = await answers.stored(call, report, 200, reports.status, token, call.project, call.task, report, held)
+        if report.status != "working" and not said.content.get("already"):
             call.api.wake()
-        return answer(said)
+        return answers.response(said)
 
     return await counted(call, work)
 
@@ -38,8 +40,11 @@ async def output(call: Call) -> Response:
 
     async def work(token: bytes) -> Response:
         report = await call.report(OutputReport)
+        if (said := await answers.before(call, token, report)) is not None:
+            return answers.response(said)
         held = await files.held(call.api, token, [report])
-        return answer(await call.api.board.write(reports.output, token, call.project, call.task, report, held), 201)
+        said = await answers.stored(call, report, 201, reports.output, token, call.project, call.task, report, held)
+        return answers.response(said)
 
     return await counted(call, work)
 
@@ -49,7 +54,8 @@ async def comment(call: Call) -> Response:
 
     async def work(token: bytes) -> Response:
         report = await call.report(CommentReport)
-        return answer(await call.api.board.write(reports.comment, token, call.project, call.task, report), 201)
+        said = await answers.stored(call, report, 201, reports.comment, token, call.project, call.task, report)
+        return answers.response(said)
 
     return await counted(call, work)
 
@@ -59,7 +65,8 @@ async def heartbeat(call: Call) -> Response:
 
     async def work(token: bytes) -> Response:
         report = await call.report(HeartbeatReport)
-        return answer(await call.api.board.write(reports.heartbeat, token, call.project, call.task, report))
+        said = await answers.stored(call, report, 200, reports.heartbeat, token, call.project, call.task, report)
+        return answers.response(said)
 
     return await counted(call, work)
 
@@ -70,9 +77,9 @@ async def child(call: Call) -> Response:
     async def work(token: bytes) -> Response:
         report = await call.report(ChildReport)
         policies = call.api.config.policies
-        said = await call.api.board.write(reports.child, token, call.project, call.task, report, policies)
+        said = await answers.stored(call, report, 201, reports.child, token, call.project, call.task, report, policies)
         call.api.wake()
-        return answer(said, 201)
+        return answers.response(said)
 
     return await counted(call, work)
 

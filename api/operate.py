@@ -10,8 +10,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from api import answers
 from api.callbacks import BASE
-from api.endpoints import Call, Endpoint, answer
+from api.endpoints import Call, Endpoint
 from api.refusals import counted
 from blackboard import people
 from blackboard.forms import Day, TaskReport
@@ -38,9 +39,11 @@ async def post_task(call: Call) -> Response:
     async def work(token: bytes) -> Response:
         project = call.project
         report = await call.report(TaskReport)
-        said = await call.api.board.write(people.post_task, token, project, report, call.api.config.policies)
+        said = await answers.stored(
+            call, report, 201, people.post_task, token, project, report, call.api.config.policies
+        )
         call.api.wake()
-        return answer(said, 201)
+        return answers.response(said)
 
     return await counted(call, work)
 
@@ -51,9 +54,11 @@ async def operate(call: Call) -> Response:
     async def work(token: bytes) -> Response:
         verb = call.endpoint.name
         report: VerbReport = await call.report(RemarkReport if verb in _NEEDS_WORDS else VerbReport)
-        said = await call.api.board.write(people.operate, token, call.project, call.task, verb, report.detail)
+        said = await answers.stored(
+            call, report, 200, people.operate, token, call.project, call.task, verb, report.detail
+        )
         call.api.wake()
-        return answer(said)
+        return answers.response(said)
 
     return await counted(call, work)
 
@@ -85,7 +90,10 @@ async def post_slots(call: Call) -> Response:
     async def work(token: bytes) -> Response:
         report = await call.report(SlotsReport)
         config = call.api.config
-        said = await call.api.board.write(
+        said = await answers.stored(
+            call,
+            report,
+            200,
             people.post_slots,
             token,
             report.model_dump(exclude_none=True, exclude={"source"}),
@@ -95,7 +103,7 @@ async def post_slots(call: Call) -> Response:
             policies=config.policies,
         )
         call.api.wake()
-        return answer(said)
+        return answers.response(said)
 
     return await counted(call, work)
 

@@ -45,6 +45,9 @@ KINDS: Mapping[str, Kind] = {
     "too_large": Kind(413, "Too large", "hand a large file in with `content_path`"),
     "unsupported": Kind(415, "Not a kind of body we read", "send JSON, a form or raw text, in UTF-8, not compressed"),
     "invalid": Kind(422, "Not understood", "the content is unreadable or breaks a rule; mend it before you repeat"),
+    "key_reused": Kind(
+        422, "Another request has this key", "take a new `Idempotency-Key`: this one was another request's"
+    ),
     "head_too_large": Kind(431, "Head too large", "what stands before the body is above 64 KiB: put it into the body"),
     "internal": Kind(500, "Our mistake", "a fault in the server, which has logged it"),
     "unavailable": Kind(503, "Not just now", "try again after `Retry-After` seconds"),

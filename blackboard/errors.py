@@ -67,6 +67,12 @@ class Conflict(BlackboardError):
     code = "conflict"
 
 
+class KeyReused(BlackboardError):
+    """The key of this request was used for another one."""
+
+    code = "key_reused"
+
+
 class Unavailable(BlackboardError):
     """The board cannot be written just now; try again after `retry_after` seconds."""
 

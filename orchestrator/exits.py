@@ -23,6 +23,7 @@ _CODES = {
     "refused": REFUSED,
     "conflict": REFUSED,
     "invalid": REFUSED,
+    "key_reused": REFUSED,
     "unavailable": TRY_AGAIN,
 }
 

@@ -7,6 +7,8 @@ Never goes through a proxy and never follows a redirect: the token is for the da
 from __future__ import annotations
 
 import ssl
+import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import httpx
 from orchestrator import exits
 
 TIMEOUT = httpx.Timeout(30.0, connect=3.0)
+AGAIN_SECONDS = 0.5  # before a lost answer is asked for again
 _CODES = {
     401: exits.FAILED,
     403: exits.FAILED,
@@ -30,19 +33,26 @@ class NotListening(Exception):
 
 
 def post(url: str, path: str, body: dict[str, Any], *, token: str, certificate: Path | None = None) -> dict[str, Any]:
-    """POST a JSON body; the answer's JSON. Exit with the server's sentence, NotListening when nothing was sent."""
-    try:
-        with httpx.Client(verify=_trust(url, certificate), trust_env=False, timeout=TIMEOUT) as client:
-            answer = client.post(url + path, json=body, headers={"Authorization": f"Bearer {token}"})
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        raise NotListening(str(error)) from error
-    except httpx.TransportError as error:
-        raise exits.Exit(
-            f"the daemon at {url} took the request but gave no answer ({type(error).__name__}): "
-            "look at the task before saying it again",
-            exits.UNREACHABLE,
-        ) from error
-    return _understood(answer, url)
+    """POST a JSON body; the answer's JSON. Exit with the server's sentence, NotListening when nothing was sent.
+
+    An answer that is lost is asked for again under the same key: the daemon does it once.
+    """
+    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid.uuid4())}
+    with httpx.Client(verify=_trust(url, certificate), trust_env=False, timeout=TIMEOUT) as client:
+        try:
+            return _understood(client.post(url + path, json=body, headers=headers), url)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise NotListening(str(error)) from error
+        except httpx.TransportError:
+            time.sleep(AGAIN_SECONDS)
+        try:
+            return _understood(client.post(url + path, json=body, headers=headers), url)
+        except httpx.TransportError as error:
+            raise exits.Exit(
+                f"the daemon at {url} took the request but gave no answer ({type(error).__name__}): "
+                "look at the task before saying it again",
+                exits.UNREACHABLE,
+            ) from error
 
 
 def _trust(url: str, certificate: Path | None) -> ssl.SSLContext | bool:

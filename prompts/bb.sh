@@ -66,9 +66,11 @@ encoded() { od -An -v -tx1 <"$report/$1" | tr -d ' \n' | sed 's/../%&/g'; }
 # --- Sending --------------------------------------------------------------------------------------------------------
 
 # send ARGUMENTS: one call, judged by its status. Ends bb. Whatever a later delivery needs is in $report.
+# Its key is the same at each of curl's retries: what was stored, and only its answer lost, is not stored twice.
 send() {
     cd "$report" || die 'the report is gone'
-    code=$(curl -q --config "$conf" --output answer --write-out '%{http_code}' "$@")
+    key=${report##*/}-$$-$(date +%s)
+    code=$(curl -q --config "$conf" --header "Idempotency-Key: $key" --output answer --write-out '%{http_code}' "$@")
     fate=$?
     case $fate:$code in
     0:2??)

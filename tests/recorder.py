@@ -31,6 +31,7 @@ class Request:
     kind: str
     authorization: str
     body: bytes
+    key: str = ""
 
     @property
     def form(self) -> dict[str, bytes]:
@@ -78,7 +79,8 @@ def recording() -> Iterator[Recorder]:
             kind = self.headers.get("content-type", "")
             query = dict(parse_qsl(parts.query, keep_blank_values=True))
             authorization = self.headers.get("authorization", "")
-            recorder.requests.append(Request(self.command, parts.path, query, kind, authorization, body))
+            key = self.headers.get("idempotency-key", "")
+            recorder.requests.append(Request(self.command, parts.path, query, kind, authorization, body, key))
             status, document = recorder.answers.pop(0) if recorder.answers else (200, {"task": 7, "next": "go on"})
             text = (document if isinstance(document, str) else json.dumps(document)).encode()
             self.send_response(status)

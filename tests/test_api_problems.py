@@ -34,7 +34,7 @@ def test_every_error_of_the_board_has_its_row() -> None:
         (409, {"illegal_move", "fenced", "refused", "conflict"}),
         (413, {"too_large"}),
         (415, {"unsupported"}),
-        (422, {"invalid"}),
+        (422, {"invalid", "key_reused"}),
         (503, {"unavailable"}),
     ],
 )

@@ -193,6 +193,15 @@ def test_a_short_fault_is_tried_again_by_curl_and_only_the_last_answer_counts(se
 
     assert (done.returncode, done.stdout) == (0, b"right\n")
     assert [request.form["body"] for request in server.requests] == [NASTY.encode()] * 2
+    first, again = (request.key for request in server.requests)
+    assert first == again
+
+
+def test_each_run_has_a_key_of_its_own(server: Recorder, kit: Kit) -> None:
+    for _ in range(5):
+        assert bb(kit, "comment", "the same").returncode == 0
+
+    assert len({request.key for request in server.requests} - {""}) == 5
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,10 @@ FAULTS: list[tuple[str, str]] = [
     ("outputs_are_of_their_task", "UPDATE outputs SET attempt_id = 1 WHERE task_id = 5"),
     ("comments_are_of_their_task", "UPDATE comments SET attempt_id = 1 WHERE task_id = 8"),
     ("times_sort", "UPDATE outputs SET created_at = '31.1.2026' WHERE id = 1"),
+    (
+        "times_sort",
+        "INSERT INTO idempotency VALUES (x'01', 'k', 'POST /x', x'02', 200, '{}', '31.1.2026')",
+    ),
     ("events_count_up", "DELETE FROM events WHERE verb = 'spawned'"),
     ("events_have_their_task", f"{EVENT} ('{NOW}', 'post', 'sql', 999, NULL, NULL, 'pending', NULL)"),
     ("begins_with_its_post", "UPDATE events SET verb = 'note', dst = NULL WHERE verb = 'post' AND task_id = 1"),

@@ -79,10 +79,15 @@ class Answers(BaseHTTPRequestHandler):
     """Answers every POST as the test says, and remembers what came."""
 
     status, content, came = 200, b"{}", list[tuple[str, str | None, Any]]()
+    keys, hangs_up = list[str | None](), 0
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.came.append((self.path, self.headers["Authorization"], body))
+        self.keys.append(self.headers["Idempotency-Key"])
+        if len(self.keys) <= self.hangs_up:
+            self.close_connection = True
+            return
         self.send_response(self.status)
         self.send_header("Location", "/elsewhere")
         self.end_headers()
@@ -237,6 +242,29 @@ def test_an_answer_that_never_comes_warns_against_saying_it_again(
 
     assert told.value.code == exits.UNREACHABLE
     assert "before saying it again" in told.value.sentence
+
+
+def test_a_lost_answer_is_asked_for_again_under_the_same_key(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(Answers, "hangs_up", 1)
+    keys: list[str | None] = []
+    monkeypatch.setattr(Answers, "keys", keys)
+    with answering(200, b'{"task": 9}') as (url, came), held(settings, url):
+        assert posted(settings) == {"task": 9}
+        assert posted(settings) == {"task": 9}
+
+    first, again, other = keys
+    assert first == again != other
+    assert first
+    assert other
+    assert came[0] == came[1]
+
+
+def test_two_commands_that_say_the_same_are_two(settings: Settings) -> None:
+    with daemon(settings):
+        assert [posted(settings)["task"], posted(settings)["task"]] == [1, 2]
 
 
 @contextmanager

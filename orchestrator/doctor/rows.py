@@ -260,6 +260,7 @@ WITH times(subject, name, value) AS (
   UNION ALL SELECT 'attempt ' || id, 'gone_at', gone_at FROM attempts
   UNION ALL SELECT 'output ' || id, 'created_at', created_at FROM outputs
   UNION ALL SELECT 'comment ' || id, 'created_at', created_at FROM comments
+  UNION ALL SELECT 'key ' || key, 'created_at', created_at FROM idempotency
   UNION ALL SELECT 'event ' || id, 'at', at FROM events)
 SELECT subject, name, value FROM times
  WHERE value NOT GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9].[0-9][0-9][0-9]Z'
