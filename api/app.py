@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from starlette.types import ASGIApp
 
-from api import callbacks, health, operate, reading
+from api import callbacks, health, operate, reading, uploads
 from api.endpoints import Api, ApiConfig, Endpoint, router
 from api.guard import Guard
 from api.origins import Origins
@@ -43,8 +43,7 @@ def create_app(
     return Guard(
         router(api, table(config)),
         origins=Origins.of(config.public_base_url),
-        max_body=config.max_body_bytes,
-        body_seconds=config.body_seconds,
+        of_body=lambda scope: uploads.limits(config, scope),
     )
 
 

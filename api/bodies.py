@@ -57,6 +57,11 @@ def parse(model: type[M], main: str | None, headers: Mapping[bytes, bytes], quer
         if name in fields:
             raise Invalid(f"`{_short(name)}` is in the query and in the body: give it once")
         fields[name] = value
+    return checked(model, fields, way)
+
+
+def checked(model: type[M], fields: dict[str, Any], way: str) -> M:
+    """The report that these fields make; Invalid with a sentence when they do not."""
     _storable(fields, "")
     try:
         return model.model_validate(_whole(fields), strict=True)
@@ -64,12 +69,22 @@ def parse(model: type[M], main: str | None, headers: Mapping[bytes, bytes], quer
         raise _invalid(error, model, way) from None
 
 
+def in_query(model: type[BaseModel], query: bytes) -> dict[str, Any]:
+    """The fields that a query gives."""
+    return _pairs(query, model, "query")
+
+
 def way_of(headers: Mapping[bytes, bytes]) -> str:
     """How to read the body, from its headers; 415 for what we do not read. No type at all is raw."""
+    not_encoded(headers)
+    return _way_of(headers.get(b"content-type", b"")[:200])
+
+
+def not_encoded(headers: Mapping[bytes, bytes]) -> None:
+    """415 for a body that was compressed on its way."""
     encoding = headers.get(b"content-encoding", b"identity").strip().lower()
     if encoding not in (b"identity", b""):
         raise HttpError("unsupported", "send the body as it is, without Content-Encoding")
-    return _way_of(headers.get(b"content-type", b"")[:200])
 
 
 @lru_cache(maxsize=64)  # the same few types come with every request

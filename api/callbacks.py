@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from api import answers, files
+from api import answers, files, uploads
 from api.endpoints import Call, Endpoint
 from api.refusals import counted
 from blackboard import reports
@@ -36,9 +36,11 @@ async def status(call: Call) -> Response:
 
 
 async def output(call: Call) -> Response:
-    """One output, by content or by path."""
+    """One output, by content, by path, or as a file that is sent whole."""
 
     async def work(token: bytes) -> Response:
+        if uploads.is_upload(call.scope):
+            return answers.response(await uploads.hand_in(call, token))
         report = await call.report(OutputReport)
         if (said := await answers.before(call, token, report)) is not None:
             return answers.response(said)

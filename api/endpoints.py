@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -40,6 +41,9 @@ class ApiConfig:
     max_unknown_bytes: int = 256 * 1024  # a larger body is read only when its token is known
     max_content_bytes: int = 64 * 1024 * 1024  # of a file handed in by content_path: it is read once, for its hash
     body_seconds: float = 30.0  # until a whole body has arrived
+    uploads: Path | None = None  # the folder of files that were sent whole; None: beside the board
+    max_upload_bytes: int = 256 * 1024 * 1024  # of such a file
+    upload_seconds: float = 900.0  # until the whole of it has arrived
     fresh_write_seconds: float = 5.0  # /readyz: how old the last proof that the board can be written may be
 
 
@@ -52,6 +56,11 @@ class Api:
     wake: Callable[[], None]
     ready: Callable[[], Sequence[str]]
     reading_files: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+
+    @property
+    def uploads(self) -> Path:
+        """The board's own folder of files that were sent whole."""
+        return self.config.uploads or self.board.path.parent / "uploads"
 
 
 class Call:

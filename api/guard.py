@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Mapping
-from typing import NoReturn
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, NoReturn
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,14 +32,20 @@ HEADERS = [
 _WATCHED = frozenset({b"host", b"origin", b"sec-fetch-site", b"content-length"})
 
 
-class Guard:
-    """Wraps the routes. `max_body` in bytes; `body_seconds` is how long a whole body may take to arrive."""
+class Limits(NamedTuple):
+    """What the body of a request may be: bytes, and seconds until the whole has arrived."""
 
-    def __init__(self, app: ASGIApp, *, origins: Origins, max_body: int, body_seconds: float) -> None:
+    size: int
+    seconds: float
+
+
+class Guard:
+    """Wraps the routes. `of_body` gives the limits of a request's body."""
+
+    def __init__(self, app: ASGIApp, *, origins: Origins, of_body: Callable[[Scope], Limits]) -> None:
         self._app = app
         self._origins = origins
-        self._max_body = max_body
-        self._body_seconds = body_seconds
+        self._of_body = of_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -53,8 +59,9 @@ class Guard:
         try:
             watched = _watched(scope)
             self._check_caller(watched)
-            self._check_length(watched.get(b"content-length", []))
-            await self._app(scope, _Body(receive, self._max_body, self._body_seconds), send)
+            limits = self._of_body(scope)
+            _check_length(watched.get(b"content-length", []), limits)
+            await self._app(scope, _Body(receive, limits), send)
         except ClientDisconnect:
             pass  # a body that never ended: nothing of it counts, and nobody waits for an answer
         except BlackboardError as error:
@@ -77,13 +84,14 @@ class Guard:
             if not self._origins.fetch_site(site):
                 _foreign("Sec-Fetch-Site", site)
 
-    def _check_length(self, lengths: list[str]) -> None:
-        """Refuse a body that says it is too large before a byte of it is read."""
-        for text in lengths:
-            if not (text.isascii() and text.isdigit()):
-                raise HttpError("bad_request", "Content-Length must be one number of bytes")
-            if len(text) > 15 or int(text) > self._max_body:
-                raise too_large(self._max_body)
+
+def _check_length(lengths: list[str], limits: Limits) -> None:
+    """Refuse a body that says it is too large before a byte of it is read."""
+    for text in lengths:
+        if not (text.isascii() and text.isdigit()):
+            raise HttpError("bad_request", "Content-Length must be one number of bytes")
+        if len(text) > 15 or int(text) > limits.size:
+            raise too_large(limits.size)
 
 
 def _watched(scope: Scope) -> dict[bytes, list[str]]:
@@ -120,10 +128,10 @@ class _Body:
 
     __slots__ = ("_deadline", "_done", "_left", "_limit", "_receive", "_seconds")
 
-    def __init__(self, receive: Receive, limit: int, seconds: float) -> None:
+    def __init__(self, receive: Receive, limits: Limits) -> None:
         self._receive = receive
-        self._limit = self._left = limit
-        self._seconds = seconds
+        self._limit = self._left = limits.size
+        self._seconds = limits.seconds
         self._deadline: float | None = None
         self._done = False
 

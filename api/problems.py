@@ -31,7 +31,9 @@ class Kind:
 
 # One row a code: the error table of docs/api-contract.md is this one.
 KINDS: Mapping[str, Kind] = {
-    "bad_request": Kind(400, "Not a request this server can read", "the HTTP itself is wrong: unreadable, no Host, or two"),
+    "bad_request": Kind(
+        400, "Not a request this server can read", "the HTTP itself is wrong: unreadable, no Host, or two"
+    ),
     "unauthorized": Kind(401, "Who are you?", "no token, or one that is not known here"),
     "forbidden": Kind(403, "Not yours", "the token is good, but does not reach this"),
     "foreign": Kind(403, "Not from here", "Host, Origin or Sec-Fetch-Site belong to somebody else's page"),

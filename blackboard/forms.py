@@ -82,6 +82,15 @@ class OutputReport(_Report):
         return self
 
 
+class UploadReport(_Report):
+    """What an agent says of a file that it sends whole."""
+
+    type: Literal["code", "document", "data", "config", "other"]
+    title: Line
+    summary: Text = ""
+    agent: str | None = None
+
+
 class StatusReport(_Report):
     """Where the task stands; outputs and a comment may come along in the same call."""
 

@@ -9,8 +9,8 @@ from blackboard.content import Held
 from blackboard.record import Record
 
 OUTPUT = """
-INSERT INTO outputs (task_id, attempt_id, agent_id, type, title, content, content_path, size, sha256, summary, created_at)
-VALUES (:task, :attempt, :agent, :type, :title, :content, :path, :size, :sha256, :summary, :now)
+INSERT INTO outputs (task_id, attempt_id, agent_id, type, title, content, content_path, kept, size, sha256, summary, created_at)
+VALUES (:task, :attempt, :agent, :type, :title, :content, :path, :kept, :size, :sha256, :summary, :now)
 """
 
 
@@ -23,8 +23,12 @@ def add_output(
     summary: str = "",
     content: str | None = None,
     held: Held | None = None,
+    kept: bool = False,
 ) -> int:
-    """Keep an output of a live attempt: its content, or where the file was, with size and SHA-256; its id."""
+    """Keep an output of a live attempt: its content, or where the file is, with size and SHA-256; its id.
+
+    `kept`: the file is in the board's folder of uploads, not in the workspace.
+    """
     if held is not None:
         path, size, sha256 = held.path, held.size, held.sha256
     else:
@@ -32,7 +36,7 @@ def add_output(
         path, size, sha256 = None, len(raw), hashlib.sha256(raw).hexdigest()
     return tx.insert(
         OUTPUT, task=attempt["task_id"], attempt=attempt["id"], agent=attempt["agent_id"], type=type, title=title,
-        content=None if held else content or "", path=path, size=size, sha256=sha256, summary=summary, now=tx.now,
+        content=None if held else content or "", path=path, kept=int(kept), size=size, sha256=sha256, summary=summary, now=tx.now,
     )  # fmt: skip
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from blackboard import attempts, journal, people, verbs
-from blackboard.board import Tx
+from blackboard.board import Rows, Tx
 from blackboard.content import Held
 from blackboard.errors import Fenced, Forbidden, Invalid
-from blackboard.forms import ChildReport, CommentReport, HeartbeatReport, OutputReport, StatusReport
+from blackboard.forms import ChildReport, CommentReport, HeartbeatReport, OutputReport, StatusReport, UploadReport
 from blackboard.move import get, illegal
 from blackboard.people import DEFAULTS, Answer
 from blackboard.policy import Policies
@@ -138,12 +138,31 @@ def output(
     tx: Tx, token_hash: bytes, project: str, task_id: int, report: OutputReport, held: Mapping[str, Held] | None = None
 ) -> Answer:
     """An executor hands in one output."""
+    attempt, task = _hands_in(tx, token_hash, project, task_id)
+    attempts.seen(tx, attempt)
+    return _answer(task, attempt, task["status"], **_hand_in(tx, attempt, [report], held or {}))
+
+
+def upload(tx: Tx, token_hash: bytes, project: str, task_id: int, report: UploadReport, file: Held) -> Answer:
+    """An executor hands in a file that is in the board's folder of uploads already."""
+    attempt, task = _hands_in(tx, token_hash, project, task_id)
+    attempts.seen(tx, attempt)
+    made = journal.add_output(tx, attempt, type=report.type, title=report.title, summary=report.summary, held=file,
+                              kept=True)  # fmt: skip
+    return _answer(task, attempt, task["status"], outputs=[made], size=file.size, sha256=file.sha256)
+
+
+def may_hand_in(rows: Rows, token_hash: bytes, project: str, task_id: int) -> None:
+    """Raise what `output` and `upload` would raise of this caller: asked before a file is taken in."""
+    _hands_in(cast(Tx, rows), token_hash, project, task_id)  # it only looks
+
+
+def _hands_in(tx: Tx, token_hash: bytes, project: str, task_id: int) -> tuple[Record, sqlite3.Row]:
     attempt, task = _attempt_on(tx, identify(tx, token_hash), project, task_id)
     if attempt["role"] != "executor":
         raise Forbidden("a reviewer hands in no outputs: comment, then say done or pending")
     verbs.must_live(attempt, task)
-    attempts.seen(tx, attempt)
-    return _answer(task, attempt, task["status"], **_hand_in(tx, attempt, [report], held or {}))
+    return attempt, task
 
 
 def comment(tx: Tx, token_hash: bytes, project: str, task_id: int, report: CommentReport) -> Answer:

@@ -101,6 +101,8 @@ def _parts(settings: Settings) -> Parts:
             time_zone=settings.slots.time_zone,
             policies=settings.policies(),
             max_body_bytes=settings.api.max_body_bytes,
+            uploads=settings.uploads_dir,
+            max_upload_bytes=settings.api.max_upload_bytes,
         )
         return create_app(board, config, wake=works.wake, ready=lambda: not_ready(settings, works))
 

@@ -62,6 +62,7 @@ class Api(Part):
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024)
     head_seconds: SomeSeconds = 10
     max_connections: int = Field(500, ge=1)
+    max_upload_bytes: int = Field(256 * 1024 * 1024, ge=0)
     tls_cert: Path | None = None
     tls_key: Path | None = None
     allow_insecure_bind: bool = False
@@ -258,6 +259,11 @@ class Settings(BaseSettings):
     def attempts_dir(self) -> Path:
         """One directory an attempt."""
         return self.state_dir / "attempts"
+
+    @property
+    def uploads_dir(self) -> Path:
+        """The files that agents sent whole, each under its SHA-256."""
+        return self.state_dir / "uploads"
 
     @property
     def workspaces_dir(self) -> Path:

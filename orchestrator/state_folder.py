@@ -1,4 +1,4 @@
-"""The folders of attempts and workspaces belong to one board: another board's are moved aside.
+"""The folders of attempts, uploads and workspaces belong to one board: another board's are moved aside.
 
 Attempt numbers begin anew with a new board; without this a fresh attempt 1 would find the status file of an
 old one and be judged by it. Never deletes.
@@ -17,8 +17,12 @@ NAME = "board-id"
 
 
 def keep_to_one_board(settings: Settings, board_id: str) -> list[Path]:
-    """Have both folders, belonging to this board; what was moved aside."""
-    return [moved for folder in (settings.attempts_dir, settings.workspaces_dir) if (moved := _keep(folder, board_id))]
+    """Have all folders, belonging to this board; what was moved aside."""
+    return [moved for folder in _folders(settings) if (moved := _keep(folder, board_id))]
+
+
+def _folders(settings: Settings) -> tuple[Path, ...]:
+    return settings.attempts_dir, settings.uploads_dir, settings.workspaces_dir
 
 
 def _keep(folder: Path, board_id: str) -> Path | None:

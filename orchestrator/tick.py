@@ -14,9 +14,9 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from blackboard import attempts, claims, families, journal, questions, verbs
+from blackboard import attempts, claims, families, journal, questions, uploads, verbs
 from blackboard.board import Board, Tx
-from blackboard.clock import seconds_between
+from blackboard.clock import from_text, seconds_between
 from blackboard.errors import BlackboardError, Refused, Unavailable
 from blackboard.tokens import digest, mint
 from orchestrator.config import Settings
@@ -67,7 +67,15 @@ class Orchestrator:
         await self._fix_base_url()
         self._told = int((await self._board.read(questions.overview))["last_event"] or 0)
         await self._board.write(families.sweep)
+        await self._sweep_uploads()
         await self._board.foreign_commits()
+
+    async def _sweep_uploads(self) -> None:
+        """Remove the files that a crash left between their arrival and the output that would have named them."""
+        names = await self._board.read(uploads.named)
+        now = from_text(self._board.clock.now()).timestamp()
+        if gone := await asyncio.to_thread(uploads.sweep, self._settings.uploads_dir, names, now):
+            log.info("%d uploads that no output names were removed", len(gone))
 
     async def run(self) -> None:
         """Tick until cancelled."""

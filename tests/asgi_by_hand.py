@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.guard import Guard
+from api.guard import Guard, Limits
 from api.origins import Origins
 
 PUBLIC = "https://board.example"
@@ -20,7 +20,7 @@ async def counting(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def guarded(app: ASGIApp = counting, seconds: float = 5) -> Guard:
-    return Guard(app, origins=Origins.of(PUBLIC), max_body=LIMIT, body_seconds=seconds)
+    return Guard(app, origins=Origins.of(PUBLIC), of_body=lambda _scope: Limits(LIMIT, seconds))
 
 
 async def ask(

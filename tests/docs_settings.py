@@ -30,7 +30,7 @@ INSIDE = frozenset({"api", "tick", "policy", "projects", "agents", "slots"})  # 
 
 MEANINGS: Mapping[str, str] = {
     "board": "The blackboard: one SQLite file.",
-    "state_dir": "Where `attempts/`, `workspaces/` and `operator.token` are.",
+    "state_dir": "Where `attempts/`, `uploads/`, `workspaces/` and `operator.token` are.",
     "on_exit": "What becomes of agents that run when the daemon ends: stopped (not charged), or left to the next start.",
     "api.host": "The address to listen on. One that other machines reach needs TLS or `allow_insecure_bind`.",
     "api.port": "The port to listen on; 0 takes any free one.",
@@ -38,6 +38,7 @@ MEANINGS: Mapping[str, str] = {
     "api.max_body_bytes": "The largest body of a request.",
     "api.head_seconds": "How long the first line and the headers of a request may take to arrive; then 408, and the connection ends.",
     "api.max_connections": "Connections open at once. One more ends the one that has waited longest for a request.",
+    "api.max_upload_bytes": "The largest file that an agent may send whole; 0: none.",
     "api.tls_cert": "A certificate in PEM; goes with `tls_key`.",
     "api.tls_key": "Its private key in PEM.",
     "api.allow_insecure_bind": "Listen on a reachable address without TLS, because something else encrypts.",

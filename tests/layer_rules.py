@@ -37,6 +37,7 @@ ONLY_IN: dict[str, set[str]] = {
     "httpx2": set(),
     "jinja2": {"prompts", "api"},
     "starlette": {"api"},
+    "python_multipart": {"api.multipart"},
     "uvicorn": {"orchestrator"},
 }
 

@@ -89,8 +89,3 @@ async def test_a_comment_by_raw_body_is_its_text(house: House, attempt: Attempt)
 async def test_a_body_above_the_limit_is_refused_and_its_task_untouched(house: House, attempt: Attempt) -> None:
     answer = await house.post(f"{attempt.url}/outputs", attempt.token, content=b"x" * (8 * 1024 * 1024 + 1))
     assert "content_path" in str(problem(answer, 413, "too_large")["detail"])
-
-
-async def test_an_upload_is_not_read_yet(house: House, attempt: Attempt) -> None:
-    answer = await house.post(f"{attempt.url}/outputs", attempt.token, files={"content": b"x"})
-    problem(answer, 415, "unsupported")

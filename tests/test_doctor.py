@@ -183,6 +183,7 @@ FAULTS: list[tuple[str, str]] = [
         "UPDATE events SET data = json_set(data, '$.agent', 'ada') WHERE verb = 'claim_review' AND task_id = 8",
     ),
     ("outputs_are_of_their_task", "UPDATE outputs SET attempt_id = 1 WHERE task_id = 5"),
+    ("uploads_are_named_by_their_content", "UPDATE outputs SET content = NULL, content_path = '../x', kept = 1 WHERE id = 1"),
     ("comments_are_of_their_task", "UPDATE comments SET attempt_id = 1 WHERE task_id = 8"),
     ("times_sort", "UPDATE outputs SET created_at = '31.1.2026' WHERE id = 1"),
     (

@@ -227,6 +227,20 @@ SELECT o.id, o.task_id, a.id FROM outputs o JOIN attempts a ON a.id = o.attempt_
 """
 
 
+MISKEPT = """
+SELECT id, content_path, sha256 FROM outputs
+ WHERE kept = 1 AND (content_path IS NOT sha256 OR length(sha256) <> 64 OR sha256 GLOB '*[^0-9a-f]*' OR size < 0)
+"""
+
+
+@rule
+def uploads_are_named_by_their_content(connection: sqlite3.Connection) -> Said:
+    """I8: a file that was sent whole is kept under its SHA-256: another name could lead anywhere."""
+    for output, name, sha256 in query(connection, MISKEPT):
+        said = f"Output {output} is kept in uploads/ as {name}, but its SHA-256 is {sha256}."
+        yield f"output {output}", f"{said} {FORGED}"
+
+
 @rule
 def outputs_are_of_their_task(connection: sqlite3.Connection) -> Said:
     """I8: an output comes from an executor's attempt of its own task."""
