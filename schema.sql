@@ -43,6 +43,16 @@ CREATE TABLE projects (
   created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now'))
 ) STRICT;
 
+-- Everything at once: its only row is paused or not, like a project or an agent.
+CREATE TABLE whole_board (
+  one          INTEGER PRIMARY KEY CHECK (one = 1),
+  paused_at    TEXT,
+  pause_reason TEXT,
+  rev          INTEGER NOT NULL DEFAULT 0,
+  actor        TEXT NOT NULL DEFAULT 'sql'            -- who made the last change
+) STRICT;
+INSERT INTO whole_board (one) VALUES (1);
+
 CREATE TABLE agents (
   id           TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 64 AND id NOT GLOB '*[^A-Za-z0-9._-]*' AND id GLOB '[A-Za-z0-9]*'),
   runner       TEXT NOT NULL DEFAULT 'command',
@@ -73,6 +83,7 @@ CREATE TABLE slots (
   estimated_duration REAL CHECK (estimated_duration > 0),   -- minutes
   scheduled_at       TEXT NOT NULL,                 -- as written: HH:MM, HH:MM:SS or ISO 8601
   time_zone          TEXT NOT NULL DEFAULT 'UTC',   -- IANA name the wall time is meant in
+  day                TEXT,                          -- the one day that HH:MM means; null: every day
   status             TEXT NOT NULL DEFAULT 'not_started',   -- the source's own word
   priority           INTEGER NOT NULL DEFAULT 0,
   event_type         TEXT,
@@ -141,9 +152,10 @@ CREATE TABLE tasks (
 
 -- One task a slot occurrence, however often it is taken in.
 CREATE UNIQUE INDEX one_task_an_occurrence ON tasks(slot_id, occurrence) WHERE slot_id IS NOT NULL;
--- The claim, for an agent's own tasks and for those of a role: holds only what can be claimed.
-CREATE INDEX tasks_ready_for_agent ON tasks(agent_id, priority DESC, due_at, id) WHERE status = 'pending' AND ready = 1 AND agent_id IS NOT NULL;
-CREATE INDEX tasks_ready_for_role  ON tasks(role, priority DESC, due_at, id)     WHERE status = 'pending' AND ready = 1 AND role IS NOT NULL;
+-- The claim, for an agent's own tasks and for those of a role: holds only what can be claimed, project by
+-- project, so that the tasks of a paused one are never looked at.
+CREATE INDEX tasks_ready_for_agent ON tasks(agent_id, project_id, priority DESC, due_at, id) WHERE status = 'pending' AND ready = 1 AND agent_id IS NOT NULL;
+CREATE INDEX tasks_ready_for_role  ON tasks(role, project_id, priority DESC, due_at, id)     WHERE status = 'pending' AND ready = 1 AND role IS NOT NULL;
 -- The tick: what becomes ready next, and how long to sleep.
 -- (An expression, not a generated column: SQLite 3.40 cannot VACUUM INTO a table that has one beside a CHECK.)
 CREATE INDEX tasks_waiting_for_time ON tasks(max(due_at, coalesce(not_before, '')), id) WHERE status = 'pending' AND ready = 0 AND deps_open = 0;
@@ -696,7 +708,7 @@ END;
 CREATE TRIGGER comment_is_kept BEFORE UPDATE ON comments BEGIN SELECT RAISE(ABORT, 'comments are append-only'); END;
 CREATE TRIGGER comment_stays   BEFORE DELETE ON comments BEGIN SELECT RAISE(ABORT, 'comments are append-only'); END;
 
--- T11  An agent that is paused, resumed, enabled or disabled says so.
+-- T11  What is paused, resumed, enabled or disabled says so; also when an operator's SQL did it.
 CREATE TRIGGER agent_change_is_told AFTER UPDATE OF enabled, paused_at, max_live ON agents
 WHEN new.enabled IS NOT old.enabled OR (new.paused_at IS NULL) <> (old.paused_at IS NULL) OR new.max_live IS NOT old.max_live
 BEGIN
@@ -706,8 +718,25 @@ BEGIN
          WHEN new.paused_at IS NOT NULL AND old.paused_at IS NULL THEN 'agent_paused'
          WHEN new.paused_at IS NULL AND old.paused_at IS NOT NULL THEN 'agent_resumed' ELSE 'agent_changed' END,
     CASE WHEN new.rev = old.rev + 1 THEN new.actor ELSE 'sql' END, new.id,
-    CASE WHEN new.paused_at IS NOT NULL THEN new.pause_reason END, json_object('max_live', new.max_live));
+    CASE WHEN new.paused_at IS NOT NULL OR new.pause_reason IS NOT old.pause_reason THEN new.pause_reason END, json_object('max_live', new.max_live));
 END;
+CREATE TRIGGER project_pause_is_told AFTER UPDATE OF paused_at ON projects
+WHEN (new.paused_at IS NULL) <> (old.paused_at IS NULL)
+BEGIN
+  INSERT INTO events (at, verb, actor, reason, data)
+  VALUES (strftime('%Y-%m-%dT%H:%M:%fZ','now'), CASE WHEN new.paused_at IS NULL THEN 'project_resumed' ELSE 'project_paused' END,
+    CASE WHEN new.rev = old.rev + 1 THEN new.actor ELSE 'sql' END,
+    CASE WHEN new.paused_at IS NOT NULL OR new.pause_reason IS NOT old.pause_reason THEN new.pause_reason END, json_object('project', new.id));
+END;
+CREATE TRIGGER whole_board_pause_is_told AFTER UPDATE OF paused_at ON whole_board
+WHEN (new.paused_at IS NULL) <> (old.paused_at IS NULL)
+BEGIN
+  INSERT INTO events (at, verb, actor, reason)
+  VALUES (strftime('%Y-%m-%dT%H:%M:%fZ','now'), CASE WHEN new.paused_at IS NULL THEN 'board_resumed' ELSE 'board_paused' END,
+    CASE WHEN new.rev = old.rev + 1 THEN new.actor ELSE 'sql' END,
+    CASE WHEN new.paused_at IS NOT NULL OR new.pause_reason IS NOT old.pause_reason THEN new.pause_reason END);
+END;
+CREATE TRIGGER whole_board_stays BEFORE DELETE ON whole_board BEGIN SELECT RAISE(ABORT, 'this row stays: UPDATE whole_board SET paused_at = NULL resumes everything'); END;
 
 -- Views for operators.
 
@@ -743,8 +772,14 @@ SELECT t.id, t.project_id, t.title, t.status, a.ended_at, 'attempt ' || a.number
   FROM attempts a JOIN tasks t ON t.id = a.task_id
  WHERE a.gone_at IS NULL AND a.ended_at IS NOT NULL
 UNION ALL
-SELECT NULL, NULL, 'agent ' || g.id, 'paused', g.paused_at, coalesce(g.pause_reason, 'paused'), 'mend the cause, then: UPDATE agents SET paused_at = NULL WHERE id = ''' || g.id || ''''
-  FROM agents g WHERE g.paused_at IS NOT NULL;
+SELECT NULL, NULL, 'agent ' || g.id, 'paused', g.paused_at, coalesce(g.pause_reason, 'paused'), 'orchestrator resume --agent ' || g.id
+  FROM agents g WHERE g.paused_at IS NOT NULL
+UNION ALL
+SELECT NULL, p.id, 'project ' || p.id, 'paused', p.paused_at, coalesce(p.pause_reason, 'paused'), 'orchestrator resume --project ' || p.id
+  FROM projects p WHERE p.paused_at IS NOT NULL
+UNION ALL
+SELECT NULL, NULL, 'the whole board', 'paused', w.paused_at, coalesce(w.pause_reason, 'paused'), 'orchestrator resume --all'
+  FROM whole_board w WHERE w.paused_at IS NOT NULL;
 
 -- Who has how much to do.
 CREATE VIEW v_agent_load AS

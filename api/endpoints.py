@@ -88,6 +88,14 @@ class Call:
         return text
 
     @property
+    def agent(self) -> str:
+        """The agent of the path; NotFound for text that cannot be one."""
+        text: str = self.scope["path_params"]["agent"]
+        if _PROJECT.fullmatch(text) is None:
+            raise NotFound("there is no such agent: `orchestrator agents` lists them")
+        return text
+
+    @property
     def task(self) -> int:
         """The task of the path; NotFound for anything but a plain number."""
         text: str = self.scope["path_params"]["task"]
@@ -98,7 +106,7 @@ class Call:
     async def report(self, model: type[M]) -> M:
         """The report this request makes. Where its path leads nowhere, its body is not read."""
         for part in self.scope["path_params"]:
-            _ = self.task if part == "task" else self.project
+            getattr(self, part)
         body = self.body = await bodies.receive_all(self.receive)
         return bodies.parse(model, self.endpoint.main, self.headers, self.query, body)
 

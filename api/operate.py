@@ -1,4 +1,4 @@
-"""Operators' routes: post a task, take slots in, and the verbs of a person.
+"""Operators' routes: post a task, take slots in, the verbs of a person, pausing and resuming.
 
 Each is one write; whether the token may do it is decided inside. Never moves a task by itself.
 """
@@ -16,6 +16,7 @@ from api.endpoints import Call, Endpoint
 from api.refusals import counted
 from blackboard import people
 from blackboard.forms import Day, TaskReport
+from blackboard.pauses import EVERYTHING, Target
 
 Words = Annotated[str, Field(max_length=64 * 1024)]
 
@@ -61,6 +62,26 @@ async def operate(call: Call) -> Response:
         return answers.response(said)
 
     return await counted(call, work)
+
+
+async def switch(call: Call) -> Response:
+    """Pause or resume what the path names: an agent, a project, or everything."""
+
+    async def work(token: bytes) -> Response:
+        report = await call.report(VerbReport)
+        verb = call.endpoint.name
+        said = await answers.stored(call, report, 200, people.switch, token, _target(call), verb, report.detail)
+        call.api.wake()
+        return answers.response(said)
+
+    return await counted(call, work)
+
+
+def _target(call: Call) -> Target:
+    parts = call.scope["path_params"]
+    if "agent" in parts:
+        return Target("agent", call.agent)
+    return Target("project", call.project) if "project" in parts else EVERYTHING
 
 
 class SlotsReport(BaseModel):
@@ -125,6 +146,18 @@ def _verb(verb: str, says: str) -> Endpoint:
     return Endpoint("POST", f"{BASE}/{verb}", operate, ("operate",), says, model, "detail")
 
 
+# What can be paused, as paths, and in words.
+SWITCHED = {"/api/agents/{agent}": "an agent", "/api/projects/{project}": "a project", "/api": "everything"}
+
+
+def _switches(path: str, what: str) -> tuple[Endpoint, Endpoint]:
+    pause, resume = f"Claim nothing new for {what}; what runs goes on.", f"Claim for {what} again."
+    return (
+        Endpoint("POST", f"{path}/pause", switch, ("operate",), pause, VerbReport, "detail"),
+        Endpoint("POST", f"{path}/resume", switch, ("operate",), resume, VerbReport, "detail"),
+    )
+
+
 ENDPOINTS = (
     Endpoint(
         "POST",
@@ -144,4 +177,5 @@ ENDPOINTS = (
         SlotsReport,
     ),
     *(_verb(verb, says) for verb, says in VERBS.items()),
+    *(endpoint for path, what in SWITCHED.items() for endpoint in _switches(path, what)),
 )

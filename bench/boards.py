@@ -11,7 +11,7 @@ from blackboard.tokens import digest, mint
 MANY = """
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)
 INSERT INTO tasks (project_id, agent_id, title, priority, due_at)
-SELECT 'p', :agent, 'task ' || i, i % 10, :due FROM n
+SELECT :project, :agent, 'task ' || i, i % 10, :due FROM n
 """
 FAR = "2099-01-01T00:00:00.000Z"
 PAST = "2020-01-01T00:00:00.000Z"
@@ -28,9 +28,9 @@ def furnish(tx: Tx) -> None:
     agents.put_agent(tx, "w", max_live=1_000_000_000)
 
 
-def many(tx: Tx, count: int, due: str, agent: str = "w") -> None:
+def many(tx: Tx, count: int, due: str, agent: str = "w", project: str = "p") -> None:
     """So many pending tasks."""
-    tx.run(MANY, count=count, due=due, agent=agent)
+    tx.run(MANY, count=count, due=due, agent=agent, project=project)
 
 
 async def claimed_board(path: Path, count: int) -> list[tuple[int, str]]:

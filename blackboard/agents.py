@@ -1,10 +1,11 @@
-"""Agents and projects on the board: taking them over from the configuration, pausing, the breaker."""
+"""Agents and projects on the board: taking them over from the configuration, and the breaker."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from blackboard.board import Tx
+from blackboard.pauses import Target, pause
 from blackboard.record import Record
 
 PROJECT = """
@@ -55,16 +56,6 @@ def disable_others(tx: Tx, agents: Iterable[str], actor: str = "engine:config") 
     return others
 
 
-PAUSE = """
-UPDATE agents SET paused_at = :now, pause_reason = :reason, rev = rev + 1, actor = :actor WHERE id = :agent AND paused_at IS NULL
-"""
-
-
-def pause(tx: Tx, agent: str, *, reason: str, actor: str) -> bool:
-    """Claim nothing for an agent any more; event `agent_paused`."""
-    return tx.run(PAUSE, agent=agent, now=tx.now, reason=reason, actor=actor) > 0
-
-
 LATEST = "SELECT outcome FROM attempts WHERE agent_id = :agent ORDER BY id DESC LIMIT :most"
 BREAKER = 3
 
@@ -75,4 +66,4 @@ def trip_breaker(tx: Tx, attempt: Record, outcome: str, detail: str) -> bool:
     if latest != [outcome] * BREAKER:
         return False
     reason = f"{BREAKER} attempts in a row could not be started ({outcome}: {detail}); mend the configuration, then resume it"
-    return pause(tx, attempt["agent_id"], reason=reason, actor="engine:breaker")
+    return pause(tx, Target("agent", attempt["agent_id"]), reason=reason, actor="engine:breaker")

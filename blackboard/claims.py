@@ -31,18 +31,22 @@ def promote(tx: Tx) -> int:
     return tx.run(PROMOTE, now=tx.now, most=PROMOTE_AT_ONCE)
 
 
+# The first task of each project that is not paused: of one that is, however full, no row is read.
 _BEST = """
-SELECT t.id, t.priority, t.due_at FROM tasks t
- WHERE t.{whose} AND t.status = 'pending' AND t.ready = 1 AND {gates}
- ORDER BY t.priority DESC, t.due_at, t.id LIMIT 1
+SELECT best.id, best.priority, best.due_at FROM projects o CROSS JOIN tasks best ON best.id = (
+  SELECT t.id FROM tasks t
+   WHERE t.{whose} AND t.project_id = o.id AND t.status = 'pending' AND t.ready = 1 AND {gates}
+   ORDER BY t.priority DESC, t.due_at, t.id LIMIT 1)
+ WHERE o.paused_at IS NULL
 """
 BEST_OF_AGENT = _BEST.format(whose="agent_id = :agent", gates=OPEN)
 BEST_OF_ROLE = _BEST.format(whose="role = :role", gates=OPEN)
 
 # INDEXED BY: without statistics SQLite prefers an index over all attempts an agent ever had.
 AGENTS = """
-SELECT g.*, (SELECT count(*) FROM attempts a INDEXED BY attempts_not_gone WHERE a.agent_id = g.id AND a.gone_at IS NULL) AS live
-  FROM agents g ORDER BY g.id
+SELECT g.*, (SELECT count(*) FROM attempts a INDEXED BY attempts_not_gone WHERE a.agent_id = g.id AND a.gone_at IS NULL) AS live,
+       w.paused_at AS board_paused_at, w.pause_reason AS board_pause_reason
+  FROM agents g CROSS JOIN whole_board w ORDER BY g.id
 """
 ALL_LIVE = "SELECT count(*) AS n FROM attempts WHERE gone_at IS NULL"
 ROLES = "SELECT role FROM agent_roles WHERE agent_id = :agent ORDER BY role"
@@ -55,9 +59,10 @@ VALUES (:task, (SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE task_id 
 
 def best(tx: Tx, agent_id: str) -> sqlite3.Row | None:
     """The task an agent would get: its own or one of its roles'; priority, then due time, then id."""
-    found = [tx.one(BEST_OF_AGENT, agent=agent_id, now=tx.now)]
-    found += [tx.one(BEST_OF_ROLE, role=row["role"], now=tx.now) for row in tx.all(ROLES, agent=agent_id)]
-    return min((row for row in found if row is not None), key=_order, default=None)
+    found = tx.all(BEST_OF_AGENT, agent=agent_id, now=tx.now)
+    for row in tx.all(ROLES, agent=agent_id):
+        found += tx.all(BEST_OF_ROLE, role=row["role"], now=tx.now)
+    return min(found, key=_order, default=None)
 
 
 def _order(row: sqlite3.Row) -> tuple[int, str, int]:

@@ -32,7 +32,7 @@ TASK_GATES: tuple[TaskGate, ...] = (
     TaskGate(
         "project",
         "NOT EXISTS (SELECT 1 FROM projects p WHERE p.id = t.project_id AND p.paused_at IS NOT NULL)",
-        "its project {project_id} is paused",
+        "its project {project_id} is paused since {project_paused_at}: {project_pause_reason}",
     ),
     TaskGate(
         "former_attempt",
@@ -63,6 +63,12 @@ class AgentGate(NamedTuple):
     closed: Callable[[AgentFacts], str | None]
 
 
+def _board(facts: AgentFacts) -> str | None:
+    if facts.agent["board_paused_at"] is None:
+        return None
+    return f"everything is paused since {facts.agent['board_paused_at']}: {facts.agent['board_pause_reason'] or 'no reason given'}"
+
+
 def _enabled(facts: AgentFacts) -> str | None:
     return None if facts.agent["enabled"] else f"agent {facts.agent['id']} is disabled"
 
@@ -86,6 +92,7 @@ def _room(facts: AgentFacts) -> str | None:
 
 
 AGENT_GATES: tuple[AgentGate, ...] = (
+    AgentGate("board_paused", _board),
     AgentGate("enabled", _enabled),
     AgentGate("paused", _paused),
     AgentGate("free", _free),

@@ -41,6 +41,16 @@ CREATE TABLE idempotency (
   answer TEXT NOT NULL CHECK (json_valid(answer)), created_at TEXT NOT NULL, PRIMARY KEY (caller, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_by_age ON idempotency(created_at);
+CREATE TABLE whole_board (
+  one INTEGER PRIMARY KEY CHECK (one = 1), paused_at TEXT, pause_reason TEXT, rev INTEGER NOT NULL DEFAULT 0,
+  actor TEXT NOT NULL DEFAULT 'sql'
+) STRICT;
+INSERT INTO whole_board (one) VALUES (1);
+ALTER TABLE slots ADD COLUMN day TEXT;
+DROP INDEX tasks_ready_for_agent;
+DROP INDEX tasks_ready_for_role;
+CREATE INDEX tasks_ready_for_agent ON tasks(agent_id, project_id, priority DESC, due_at, id) WHERE status = 'pending' AND ready = 1 AND agent_id IS NOT NULL;
+CREATE INDEX tasks_ready_for_role ON tasks(role, project_id, priority DESC, due_at, id) WHERE status = 'pending' AND ready = 1 AND role IS NOT NULL;
 CREATE TABLE spooled (
   attempt_id INTEGER NOT NULL REFERENCES attempts(id), name TEXT NOT NULL, taken_at TEXT NOT NULL, code TEXT, said TEXT,
   PRIMARY KEY (attempt_id, name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from blackboard import slots, verbs
+from blackboard import pauses, slots, verbs
 from blackboard.board import Tx
 from blackboard.errors import Forbidden, Invalid, NotFound, Refused
 from blackboard.forms import ChildReport, TaskReport
@@ -126,6 +126,30 @@ def _apply(tx: Tx, task_id: int, verb: str, actor: str, detail: str | None) -> s
     if verb == "reopen":
         return verbs.reopen(tx, task_id, actor=actor, reason=detail)
     raise NotFound(f"there is no verb {verb!r}: a person may " + ", ".join(OPERATIONS))
+
+
+def switch(tx: Tx, token_hash: bytes, target: pauses.Target, verb: str, reason: str | None = None) -> Answer:
+    """A person pauses or resumes an agent, a project or everything. Saying it twice changes nothing and is told."""
+    caller = _operator(tx, token_hash, "operate")
+    change = pauses.pause if verb == "pause" else pauses.resume
+    changed = change(tx, target, reason=reason, actor=caller.actor)
+    since, why = pauses.state(tx, target)
+    live = len(pauses.living(tx, target))
+    return {
+        "kind": target.kind, "name": target.name, "paused": since is not None, "changed": changed,
+        "since": since, "reason": why if since else None, "live": live, "next": _after_switch(target, changed, since, why, live),
+    }  # fmt: skip
+
+
+def _after_switch(target: pauses.Target, changed: bool, since: str | None, why: str | None, live: int) -> str:
+    if since is None:
+        return f"{target} is resumed" if changed else f"{target} was not paused"
+    goes_on = (
+        f"; {live} of its attempts live and go on: orchestrator drain {target.option} waits for them" if live else ""
+    )
+    if changed:
+        return f"{target} is paused{goes_on}"
+    return f"{target} was paused already, since {since} ({why or 'no reason given'}): that stays{goes_on}"
 
 
 def verb_for(tx: Tx, task_id: int, status: str) -> str:

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Collection
 from typing import Any
 
+from blackboard import pauses
 from blackboard.board import Rows
 from blackboard.claims import AGENTS, ALL_LIVE, NEXT_DUE
 from blackboard.errors import NotFound
@@ -24,8 +25,9 @@ REMARKS = 10  # latest comments in a prompt
 EVENTS_SHOWN = 500  # of one task, the newest
 
 TASK = """
-SELECT t.*, a.number AS attempt, a.agent_id AS worker
-  FROM tasks t LEFT JOIN attempts a ON a.id = t.attempt_id WHERE t.id = :id
+SELECT t.*, a.number AS attempt, a.agent_id AS worker,
+       p.paused_at AS project_paused_at, coalesce(p.pause_reason, 'no reason given') AS project_pause_reason
+  FROM tasks t JOIN projects p ON p.id = t.project_id LEFT JOIN attempts a ON a.id = t.attempt_id WHERE t.id = :id
 """
 NEEDS = """
 SELECT n.id, n.title, n.status FROM dependencies d JOIN tasks n ON n.id = d.needs_id WHERE d.task_id = :id ORDER BY n.id
@@ -40,7 +42,7 @@ def _row(rows: Rows, task_id: int) -> sqlite3.Row:
     return row
 
 
-_HIDDEN = frozenset({"rev", "plan_rev", "planned_by"})
+_HIDDEN = frozenset({"rev", "plan_rev", "planned_by", "project_paused_at", "project_pause_reason"})
 
 
 def task(rows: Rows, task_id: int) -> dict[str, Any]:
@@ -295,10 +297,11 @@ LATEST_EVENT = "SELECT max(id) AS id FROM events"
 
 
 def overview(rows: Rows) -> dict[str, Any]:
-    """How the board stands: tasks by status, agents, what runs, what is stuck, what is next."""
+    """How the board stands: tasks by status, what is paused, agents, what runs, what is stuck, what is next."""
     due, last = rows.one(NEXT_DUE), rows.one(LATEST_EVENT)
     return {
         "tasks": {row["status"]: row["n"] for row in rows.all(COUNTS)},
+        "paused": [dict(row) for row in pauses.paused(rows)],
         "agents": [dict(row) for row in rows.all(LOAD)],
         "running": [dict(row) for row in rows.all(RUNNING)],
         "stuck": [dict(row) for row in rows.all(STUCK)],

@@ -23,6 +23,9 @@ def of_board(value: Value, command: str) -> Iterator[str]:
     yield "tasks    " + (", ".join(counts) or 'none yet: orchestrator post "TITLE" --agent NAME')
     if value["next_due"]:
         yield f"next due {value['next_due']}"
+    if value["paused"]:
+        yield "paused"
+        yield from (f"  {_paused(each)}" for each in value["paused"])
     yield f"agents   {'' if value['agents'] else 'none yet: add [agents.NAME] to the configuration'}".rstrip()
     yield from (f"  {_agent(agent)}" for agent in value["agents"])
     if value["running"]:
@@ -37,6 +40,11 @@ def _daemon(found: Value | None) -> str:
     if not found:
         return "not running"
     return f"process {found.get('pid')}, {found.get('url') or 'busy with a command or just starting'}"
+
+
+def _paused(each: Value) -> str:
+    what = "everything" if each["kind"] == "board" else f"{each['kind']} {each['name']}"
+    return f"{what} since {each['since']} by {each['actor']}: {_one_line(each['reason'] or 'no reason given')}"
 
 
 def _agent(agent: Value) -> str:

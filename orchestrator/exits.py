@@ -15,6 +15,7 @@ REFUSED = 4  # a rule of the board says no
 UNREACHABLE = 5  # the daemon holds the board and does not answer
 MISSING = 69  # something of the environment is missing
 TRY_AGAIN = 75
+INTERRUPTED = 130  # Ctrl-C while it waited
 
 _CODES = {
     "not_found": NOT_FOUND,

@@ -19,6 +19,7 @@ from orchestrator import exits, operator_token
 from orchestrator.roster import introduce
 
 if TYPE_CHECKING:
+    from blackboard.pauses import Target
     from orchestrator.config import Settings
 
 Answer = dict[str, Any]
@@ -40,6 +41,16 @@ def operate(settings: Settings, task: int, verb: str, detail: str | None) -> Ans
         return people.operate(tx, token_hash, project, task, verb, detail)
 
     return write(settings, f"/api/projects/{project}/tasks/{task}/{verb}", {"detail": detail}, direct)
+
+
+def switch(settings: Settings, target: Target, verb: str, reason: str | None) -> Answer:
+    """Pause or resume an agent, a project or everything."""
+    from blackboard import people
+
+    def direct(tx: Tx, token_hash: bytes) -> Answer:
+        return people.switch(tx, token_hash, target, verb, reason)
+
+    return write(settings, f"{target.path}/{verb}", {"detail": reason}, direct)
 
 
 def project_of(settings: Settings, task: int) -> str:

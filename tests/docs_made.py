@@ -103,7 +103,7 @@ def task_gates() -> str:
     found = [
         (f"`{gate.name}`", "the task", gate.closed.replace("{", "*").replace("}", "*")) for gate in gates.TASK_GATES
     ]
-    closed = {"enabled": "the agent is disabled", "paused": "the agent is paused",
+    closed = {"board_paused": "everything is paused", "enabled": "the agent is disabled", "paused": "the agent is paused",
               "free": "the agent has as many attempts not gone as its `max_live`",
               "room": "all agents together have as many as `tick.max_live`"}  # fmt: skip
     found += [(f"`{gate.name}`", "the agent", closed[gate.name]) for gate in gates.AGENT_GATES]

@@ -19,7 +19,7 @@ from blackboard.policy import Policy
 T = TypeVar("T")
 PROJECT = "forge"
 STATES = ("pending", "claimed", "working", "review", "done", "failed", "blocked", "cancelled")
-TABLES = "agents agent_roles attempts comments dependencies events meta outputs projects refusals slots tasks tokens"
+TABLES = "agents agent_roles attempts comments dependencies events meta outputs projects refusals slots tasks tokens whole_board"
 
 
 def furnish(tx: Tx) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from blackboard import agents, claims, tokens, verbs
+from blackboard import agents, claims, pauses, tokens, verbs
 from blackboard.board import Board, Rows, Tx
+from blackboard.pauses import Target
 from tests import scenes
 from tests.fake_clock import START, FakeClock
 
@@ -68,7 +69,7 @@ async def test_a_change_of_the_configuration_is_told_and_keeps_the_history(board
 
 
 async def test_a_configuration_that_changes_does_not_resume_who_is_paused(board: Board) -> None:
-    await board.write(agents.pause, "ada", reason="so", actor="person:root")
+    await board.write(pauses.pause, Target("agent", "ada"), reason="so", actor="person:root")
     await board.write(agents.put_agent, "ada", max_live=5)
     assert (await board.read(row_of, "ada"))["paused_at"] == START
 
@@ -83,10 +84,9 @@ async def test_who_is_not_named_any_more_is_disabled_and_kept(board: Board) -> N
 
 
 async def test_an_agent_is_paused_once_with_a_reason(board: Board, clock: FakeClock) -> None:
-    assert await board.write(agents.pause, "ada", reason="no paper", actor="person:root")
+    assert await board.write(pauses.pause, Target("agent", "ada"), reason="no paper", actor="person:root")
     clock.go_on(60)
-    assert not await board.write(agents.pause, "ada", reason="no ink", actor="engine:breaker")
-    assert not await board.write(agents.pause, "nobody", reason="x", actor="person:root")
+    assert not await board.write(pauses.pause, Target("agent", "ada"), reason="no ink", actor="engine:breaker")
     row = await board.read(row_of, "ada")
     assert (row["paused_at"], row["pause_reason"]) == (START, "no paper")
     assert await board.read(agent_events) == [("person:root", "agent_paused", "ada", "no paper")]
@@ -139,7 +139,7 @@ async def test_one_agents_failures_do_not_pause_another(board: Board) -> None:
 
 async def test_a_paused_agent_claims_nothing_and_a_resumed_one_goes_on(board: Board) -> None:
     await board.write(scenes.post)
-    await board.write(agents.pause, "ada", reason="so", actor="person:root")
+    await board.write(pauses.pause, Target("agent", "ada"), reason="so", actor="person:root")
     assert await board.write(claims.claim_due, [tokens.digest("bbt_1")], 9) == []
     await board.write(lambda tx: tx.run("UPDATE agents SET paused_at = NULL WHERE id = 'ada'"))
     assert await board.write(claims.claim_due, [tokens.digest("bbt_1")], 9) == [1]

@@ -32,6 +32,8 @@ BODIES: dict[str, dict[str, object]] = {
     "POST answer": {"detail": "yes"},
     "POST cancel": {},
     "POST reopen": {},
+    "POST pause": {},
+    "POST resume": {},
     "POST tasks": {"title": "T", "agent": "writer"},
     "POST slots": {"slots": []},
 }
@@ -55,7 +57,7 @@ async def call(
     task: int,
     bodies: dict[str, dict[str, object]] = BODIES,
 ) -> httpx.Response:
-    url = endpoint.path.format(project=project, task=task)
+    url = endpoint.path.format(project=project, agent="writer", task=task)
     if endpoint.method == "GET":
         return await house.get(url, token)
     return await house.post(url, token, bodies[f"POST {endpoint.name}"])

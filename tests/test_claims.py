@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from blackboard import agents, attempts, claims, families, journal, move, questions, slots, tokens, verbs
+from blackboard import agents, attempts, claims, families, journal, move, pauses, questions, slots, tokens, verbs
 from blackboard.board import Board, Tx
 from blackboard.clock import plus
 from blackboard.errors import Refused
@@ -218,8 +218,11 @@ async def test_a_flood_is_promoted_in_portions(board: Board, monkeypatch: pytest
 
 # Queries that run at every tick, claim or call, and the index that makes each independent of how much there is.
 HOT = {
-    claims.BEST_OF_AGENT: "tasks_ready_for_agent",
-    claims.BEST_OF_ROLE: "tasks_ready_for_role",
+    claims.BEST_OF_AGENT: "tasks_ready_for_agent (agent_id=? AND project_id=?)",
+    claims.BEST_OF_ROLE: "tasks_ready_for_role (role=? AND project_id=?)",
+    pauses.LIVING["agent"]: "attempts_not_gone",
+    pauses.LIVING["project"]: "one_attempt_not_gone",
+    pauses.LIVING["board"]: "one_attempt_not_gone",
     claims.PROMOTE: "tasks_waiting_for_time",
     claims.NEXT_DUE: "tasks_waiting_for_time",
     claims.AGENTS: "attempts_not_gone",
@@ -261,7 +264,14 @@ HOT = {
     journal.REFUSED: "",
 }
 # Sorted in passing: never more than the attempts alive, or the few rows of one task or slot.
-MAY_SORT = {attempts.NOT_GONE, questions.RUNNING, slots.PENDING_OF, questions.NEEDS, verbs.BROKEN_NEED}
+MAY_SORT = {
+    *pauses.LIVING.values(),
+    attempts.NOT_GONE,
+    questions.RUNNING,
+    slots.PENDING_OF,
+    questions.NEEDS,
+    verbs.BROKEN_NEED,
+}
 GROWING = r"(tasks|attempts|events|outputs|comments|dependencies|t|a|e|d|n|f|r)"
 FEW_ROWS = ("one_attempt_not_gone", "attempts_not_gone", "tasks_waiting_for_time")  # partial: hold what is open only
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.doctor import check, check_connection, file, rows, shape, stories
+from orchestrator.doctor import check, check_connection, file, pauses, rows, shape, stories
 from tests.raw_board import SCHEMA, RawBoard
 
 LATER = "2026-02-01T00:00:00.000Z"
@@ -237,6 +237,8 @@ FAULTS: list[tuple[str, str]] = [
     ("outputs_are_told", "UPDATE events SET data = '[1, {}]' WHERE verb = 'output' AND task_id = 5"),
     ("comments_are_told", "DELETE FROM comments WHERE id = 1"),
     ("needs_are_told", "DELETE FROM dependencies; UPDATE tasks SET deps_open = 0 WHERE id = 4"),
+    ("everything_has_its_row", "DELETE FROM whole_board"),
+    ("pauses_are_as_told", "UPDATE agents SET paused_at = NULL WHERE id = 'eve'"),
     ("events_name_its_attempts", "UPDATE events SET attempt_id = 1 WHERE verb = 'spawned'"),
 ]  # fmt: skip
 
@@ -252,12 +254,12 @@ def test_a_planted_fault_is_named_by_its_own_rule_alone(board: sqlite3.Connectio
 
 
 def test_every_rule_has_a_planted_fault() -> None:
-    rules = {each.__name__ for each in (*shape.RULES, *rows.RULES, *stories.STORIES)}
+    rules = {each.__name__ for each in (*shape.RULES, *rows.RULES, *pauses.RULES, *stories.STORIES)}
     assert rules == {rule for rule, _ in FAULTS}
 
 
 def test_every_rule_names_its_invariant() -> None:
-    for each in (*shape.RULES, shape.differences, *rows.RULES, *stories.STORIES):
+    for each in (*shape.RULES, shape.differences, *rows.RULES, *pauses.RULES, *stories.STORIES):
         assert each.__doc__ and each.__doc__.startswith("I"), each.__name__
 
 

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import pytest
 
-from blackboard import agents, claims, questions, tokens, verbs
+from blackboard import agents, claims, pauses, questions, tokens, verbs
 from blackboard.board import Board, Tx
 from blackboard.clock import plus
 from blackboard.gates import AGENT_GATES, TASK_GATES
+from blackboard.pauses import EVERYTHING, Target
 from blackboard.policy import Policy
 from tests import scenes
 from tests.fake_clock import START
@@ -87,8 +88,9 @@ GATES = [
     Gate("due", lambda tx: scenes.post(tx, due_at=plus(START, HOUR)), lambda tx: later(tx, HOUR), "not due before 2026-01-31T10:00:00.000Z"),
     Gate("not_before", lambda tx: scenes.post(tx, not_before=plus(START, HOUR)), lambda tx: later(tx, HOUR), "waits until 2026-01-31T10:00:00.000Z"),
     Gate("needs", task_with_need, sql("DELETE FROM dependencies"), "1 of the tasks it needs are not done"),
-    Gate("project", task_and("UPDATE projects SET paused_at = created_at"), sql("UPDATE projects SET paused_at = NULL"), "its project forge is paused"),
+    Gate("project", task_and("UPDATE projects SET paused_at = created_at"), sql("UPDATE projects SET paused_at = NULL"), "its project forge is paused since 20"),
     Gate("former_attempt", task_not_gone, sql("UPDATE attempts SET gone_at = ended_at"), "not proved gone"),
+    Gate("board_paused", task_and("UPDATE whole_board SET paused_at = 'noon', pause_reason = 'fire'"), sql("UPDATE whole_board SET paused_at = NULL"), "everything is paused since noon: fire"),
     Gate("enabled", task_and("UPDATE agents SET enabled = 0"), sql("UPDATE agents SET enabled = 1"), "agent ada is disabled"),
     Gate("paused", task_and("UPDATE agents SET paused_at = 'noon', pause_reason = 'lunch'"), sql("UPDATE agents SET paused_at = NULL"), "ada is paused since noon: lunch"),
     Gate("free", task_of_a_busy_agent, sql("UPDATE agents SET max_live = 2"), "ada is busy: 1 of 1 attempts live"),
@@ -180,9 +182,11 @@ def populate(tx: Tx, chance: random.Random) -> None:
     tasks: list[int] = []
     for _ in range(chance.randrange(5, 30)):
         tasks.append(random_task(tx, chance, tasks))
+    if chance.random() < 0.05:
+        pauses.pause(tx, EVERYTHING, reason="so", actor="person:root")
     for name in NAMES:
         if chance.random() < 0.2:
-            agents.pause(tx, name, reason="so", actor="person:root")
+            pauses.pause(tx, Target("agent", name), reason="so", actor="person:root")
         agents.put_agent(tx, name, max_live=chance.randrange(4), enabled=chance.random() < 0.8,
                          roles=[row["role"] for row in tx.all(claims.ROLES, agent=name)])  # fmt: skip
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from blackboard import agents, attempts, journal, move, questions, reports, verbs
+from blackboard import agents, attempts, journal, move, pauses, questions, reports, verbs
 from blackboard.board import Board, ReadOnly, Rows, Tx
 from blackboard.content import Held
 from blackboard.errors import NotFound
 from blackboard.forms import CommentReport
+from blackboard.pauses import Target
 from blackboard.tokens import digest
 from tests import scenes
 from tests.fake_clock import START, FakeClock
@@ -261,7 +262,7 @@ async def test_the_overview_counts_what_there_is(board: Board, clock: FakeClock)
     for status in scenes.STATES:
         await board.write(scenes.post_at, status)
     await board.write(scenes.post, due_at="2026-02-01T00:00:00.000Z")
-    await board.write(agents.pause, "eve", reason="rest", actor="person:root")
+    await board.write(pauses.pause, Target("agent", "eve"), reason="rest", actor="person:root")
     told = await board.read(questions.overview)
     assert told["tasks"] == {status: 1 for status in scenes.STATES} | {"pending": 2}
     ada = next(row for row in told["agents"] if row["agent"] == "ada")

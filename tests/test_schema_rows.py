@@ -197,6 +197,9 @@ REFUSED = [
     ("INSERT INTO dependencies VALUES (1, 2)", "only a pending or blocked task"),
     ("INSERT INTO dependencies VALUES (99, 2)", "only a pending or blocked task"),
     ("UPDATE dependencies SET needs_id = 5", "delete the dependency"),
+    # Everything at once.
+    ("DELETE FROM whole_board", "this row stays"),
+    ("INSERT INTO whole_board (one) VALUES (2)", "CHECK"),
 ]  # fmt: skip
 
 

@@ -3,5 +3,5 @@
 setup     init, check               deciding  approve, reject, answer, cancel, reopen
 looking   status, tasks, show, why  posting   post
 watching  events, logs              boardfile doctor, backup, sql
-telling   prompt
+telling   prompt                    pausing   pause, resume, drain
 """

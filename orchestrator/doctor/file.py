@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from orchestrator.doctor import rows, shape, stories
+from orchestrator.doctor import pauses, rows, shape, stories
 from orchestrator.doctor.rule import RESTORE, Finding, query, told
 
 APPLICATION_ID = 1111639857
@@ -123,7 +123,9 @@ def _stranger(connection: sqlite3.Connection) -> list[Finding]:
 
 def _everything(connection: sqlite3.Connection, schema_text: str | None) -> list[Finding]:
     """Every rule's findings. A rule that stumbles over a damaged file adds nothing to what `integrity` says."""
-    asked = [(each.__name__, told(each.__name__, each(connection))) for each in (*shape.RULES, *rows.RULES)]
+    asked = [
+        (each.__name__, told(each.__name__, each(connection))) for each in (*shape.RULES, *rows.RULES, *pauses.RULES)
+    ]
     if schema_text is not None:
         asked.append(("schema", told("schema", shape.differences(connection, schema_text))))
     asked.append(("events", stories.findings(connection)))
