@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from starlette.types import ASGIApp
 
-from api import callbacks, health, operate, reading, uploads
+from api import callbacks, document, health, operate, reading, uploads
 from api.endpoints import Api, ApiConfig, Endpoint, router
 from api.guard import Guard
 from api.origins import Origins
@@ -18,12 +18,13 @@ from blackboard.board import Board
 
 def table(config: ApiConfig) -> tuple[Endpoint, ...]:
     """Every endpoint there is, the hot one first."""
-    return (
+    rows = (
         *callbacks.ENDPOINTS,
         *reading.ENDPOINTS,
         *operate.ENDPOINTS,
         *health.endpoints(config.fresh_write_seconds),
     )
+    return (*rows, *document.endpoints(rows, config.public_base_url))
 
 
 def create_app(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from api import answers, files, uploads
+from api import answers, files, schemas, uploads
 from api.endpoints import Call, Endpoint
 from api.refusals import counted
 from blackboard import reports
@@ -96,6 +96,8 @@ ENDPOINTS = (
         "Say how the task stands; outputs and a comment may come along.",
         StatusReport,
         "detail",
+        answers=schemas.Reported,
+        example={"status": "working"},
     ),
     Endpoint(
         "POST",
@@ -105,6 +107,9 @@ ENDPOINTS = (
         "A sign of life.",
         HeartbeatReport,
         "detail",
+        answers=schemas.Reported,
+        errors=("fenced",),
+        example={"detail": "reading the sources"},
     ),
     Endpoint(
         "POST",
@@ -114,6 +119,10 @@ ENDPOINTS = (
         "Hand in one output.",
         OutputReport,
         "content",
+        success=201,
+        answers=schemas.HandedIn,
+        errors=("fenced",),
+        example={"type": "document", "title": "Report", "content": "All is well."},
     ),
     Endpoint(
         "POST",
@@ -123,6 +132,10 @@ ENDPOINTS = (
         "Add a comment.",
         CommentReport,
         "body",
+        success=201,
+        answers=schemas.Commented,
+        errors=("fenced",),
+        example={"body": "The second part is missing."},
     ),
     Endpoint(
         "POST",
@@ -132,5 +145,9 @@ ENDPOINTS = (
         "Post a task that belongs to this one.",
         ChildReport,
         "description",
+        success=201,
+        answers=schemas.Born,
+        errors=("fenced", "refused"),
+        example={"title": "Part", "priority": 7, "description": "Do the first half."},
     ),
 )

@@ -1,6 +1,6 @@
 """The table of routes: what an endpoint is, what its handler is handed, and how rows become routes.
 
-Everything that must agree with the routes (the contract, later OpenAPI) is made from or tested against the rows.
+Everything that must agree with the routes (the contract, OpenAPI) is made from or tested against the rows.
 Knows no endpoint by name and decides nothing about tasks.
 """
 
@@ -111,7 +111,8 @@ class Call:
         return bodies.parse(model, self.endpoint.main, self.headers, self.query, body)
 
 
-_PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+SLUG = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_PROJECT = re.compile(SLUG, re.ASCII)
 _TASK = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)  # 18 digits always fit the board's 64 bits
 
 Handler = Callable[[Call], Awaitable[Response]]
@@ -119,21 +120,42 @@ Handler = Callable[[Call], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One row: a method on a path, who may, what it does, and which report its body makes."""
+    """One row: a method on a path, who may, what it does, which report its body makes, and what it answers.
+
+    The OpenAPI document, its page and its `curl` lines are made from the row: what only they need has a default
+    that is true of any route.
+    """
 
     method: str
     path: str
     handler: Handler
     who: tuple[str, ...]  # of executor, reviewer, agent, read, operate, anyone: decided on the board, told here
     says: str
-    model: type[BaseModel] | None = None  # of the body and query
+    model: type[BaseModel] | None = None  # of the body and query; of a GET the query alone
     main: str | None = None  # the field a raw body fills
+    success: int = 200
+    answers: type[BaseModel] | None = None  # what a success holds: an object when nothing is said
+    media: str = "application/json"  # of a success
+    kept: bool = False  # whether a success has an ETag, and is 304 when the caller has it
+    errors: tuple[str, ...] | None = None  # codes of the board's own refusals; None: any of them
+    takes: tuple[str, ...] | None = None  # media types of the body; None: those that `model` and `main` give
+    example: Mapping[str, object] | None = None  # fields for the `curl` line; None: the required ones
 
     @property
     def name(self) -> str:
         """The route's short name, as refusals are counted under: its last fixed word."""
         words = [word for word in self.path.split("/") if word and not word.startswith("{")]
         return words[-1]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the path's variable parts, in order."""
+        return tuple(re.findall(r"{([a-z_]+)(?::[a-z]+)?}", self.path))
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a request has a body: every one that is not just a question."""
+        return self.method not in ("GET", "HEAD", "DELETE")
 
 
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))

@@ -23,7 +23,7 @@ from blackboard.errors import BlackboardError
 
 log = logging.getLogger("api")
 
-# On every answer. A page of this API is never a page: it loads nothing and is kept nowhere.
+# On every answer that does not say its own. What the API answers is no page: it loads nothing and is kept nowhere.
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'"),
@@ -170,7 +170,9 @@ class _Sender:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            message["headers"] = [*message.get("headers", ()), *HEADERS]
+            said = list(message.get("headers", ()))
+            own = {name for name, _ in said}  # the page of the contract has a style sheet, and may be kept
+            message["headers"] = [*said, *(header for header in HEADERS if header[0] not in own)]
         await self._send(message)
 
 

@@ -10,6 +10,7 @@ import asyncio
 
 from starlette.responses import Response
 
+from api import schemas
 from api.endpoints import Api, Call, Endpoint, answer
 from blackboard.board import Board, Tx
 from blackboard.errors import BlackboardError, Unavailable
@@ -73,12 +74,13 @@ def _daemon(api: Api) -> list[str]:
 def endpoints(fresh_seconds: float) -> tuple[Endpoint, ...]:
     """The two routes; /readyz remembers its last proof."""
     return (
-        Endpoint("GET", "/healthz", alive, ("anyone",), "The process is alive."),
+        Endpoint("GET", "/healthz", alive, ("anyone",), "The process is alive.", answers=schemas.Alive),
         Endpoint(
             "GET",
             "/readyz",
             Readiness(fresh_seconds),
             ("anyone",),
             "The board takes writes and the daemon does its work; else 503 with the reasons.",
+            answers=schemas.Ready,
         ),
     )

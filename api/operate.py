@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from api import answers
+from api import answers, media, schemas
 from api.callbacks import BASE
 from api.endpoints import Call, Endpoint
 from api.refusals import counted
@@ -143,7 +143,18 @@ VERBS = {
 
 def _verb(verb: str, says: str) -> Endpoint:
     model = RemarkReport if verb in _NEEDS_WORDS else VerbReport
-    return Endpoint("POST", f"{BASE}/{verb}", operate, ("operate",), says, model, "detail")
+    return Endpoint(
+        "POST",
+        f"{BASE}/{verb}",
+        operate,
+        ("operate",),
+        says,
+        model,
+        "detail",
+        answers=schemas.Moved,
+        errors=("illegal_move", "refused"),
+        example={"detail": "the second part is missing"},
+    )
 
 
 # What can be paused, as paths, and in words.
@@ -167,6 +178,10 @@ ENDPOINTS = (
         "Post a task for an agent or for a role.",
         TaskReport,
         "description",
+        success=201,
+        answers=schemas.Posted,
+        errors=("refused",),
+        example={"title": "Write the report", "agent": "writer", "priority": 9, "data": {"pages": 3}},
     ),
     Endpoint(
         "POST",
@@ -175,6 +190,15 @@ ENDPOINTS = (
         ("operate",),
         "Take slots in: each becomes one task, however often it is sent.",
         SlotsReport,
+        answers=schemas.SlotsTaken,
+        errors=("refused", "not_found"),
+        example={
+            "project": "demo",
+            "date": "2026-01-31",
+            "time_zone": "Europe/Berlin",
+            "slots": [{"id": 1, "agent": "writer", "scheduled_at": "09:00", "event_data": {"title": "Stand-up"}}],
+        },
+        takes=(media.JSON,),
     ),
     *(_verb(verb, says) for verb, says in VERBS.items()),
     *(endpoint for path, what in SWITCHED.items() for endpoint in _switches(path, what)),

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from starlette.responses import Response
 
-from api import bodies, callers
+from api import bodies, callers, schemas
 from api.endpoints import Call, Endpoint, answer
 from api.refusals import counted
 from blackboard import questions
@@ -20,20 +20,28 @@ from blackboard.errors import Forbidden, Invalid
 Id = Annotated[int, Field(ge=0, lt=2**63)]
 
 
+_PART = f" *(?:{'|'.join(questions.EXPANSIONS)}|all)? *"
+_EXPAND = {"type": "string", "pattern": f"^{_PART}(?:,{_PART})*$"}  # what `_expand` takes
+
+
 class TaskQuery(BaseModel):
     """`?expand=outputs,comments` or `all`."""
 
     model_config = ConfigDict(extra="forbid")
-    expand: str = ""
+    expand: Annotated[
+        str,
+        WithJsonSchema(_EXPAND),
+        Field(description="Parts to add, with commas: " + ", ".join(questions.EXPANSIONS) + ", or all."),
+    ] = ""
 
 
 class EventsQuery(BaseModel):
     """`?after=ID&limit=N&task=ID`."""
 
     model_config = ConfigDict(extra="forbid")
-    after: Id = 0
-    limit: Annotated[int, Field(ge=1, le=500)] = 100
-    task: Id | None = None
+    after: Annotated[Id, Field(description="The number of the last event you know.")] = 0
+    limit: Annotated[int, Field(ge=1, le=500, description="At most so many.")] = 100
+    task: Annotated[Id | None, Field(description="Those of one task only.")] = None
 
 
 async def read_task(call: Call) -> Response:
@@ -47,7 +55,7 @@ async def read_task(call: Call) -> Response:
 
 
 def _expand(text: str) -> frozenset[str]:
-    wanted = {word.strip() for word in text.split(",")} - {""}
+    wanted = {word.strip(" ") for word in text.split(",")} - {""}
     if "all" in wanted:
         wanted = (wanted - {"all"}) | set(questions.EXPANSIONS)
     if unknown := sorted(wanted - set(questions.EXPANSIONS)):
@@ -96,6 +104,9 @@ ENDPOINTS = (
         ("executor", "reviewer", "read"),
         "The task; `?expand=outputs,comments,events,attempts,links` or `all` adds what belongs to it.",
         TaskQuery,
+        answers=schemas.Task,
+        errors=("fenced",),
+        example={"expand": "outputs,comments"},
     ),
     Endpoint(
         "GET",
@@ -104,5 +115,8 @@ ENDPOINTS = (
         ("executor", "reviewer", "read"),
         "Events after an id, oldest first: `?after=&limit=&task=`.",
         EventsQuery,
+        answers=schemas.Events,
+        errors=("fenced",),
+        example={"after": 0, "limit": 10},
     ),
 )

@@ -125,7 +125,7 @@ async def test_every_line_of_the_contract_works(served: Served, route: str, scri
     }
     code, out, err = await served.sh(script, attempt.workspace, **names)
     assert (code, err) == (0, "")
-    assert json.loads(out)
+    assert out.startswith("<!doctype html>") or json.loads(out)
 
 
 async def test_from_the_root_with_nothing_but_the_file(served: Served) -> None:

@@ -92,7 +92,8 @@ async def test_another_method_is_told_which_ones_there_are(house: House, path: s
         "/%2e%2e/healthz",
         "/api%2Fevents/x",
         "/%ff",
-        "/docs",
+        "/docs/",
+        "/openapi.json/",
     ],
 )
 async def test_an_unknown_path_is_a_problem(house: House, path: str) -> None:

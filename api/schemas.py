@@ -1,0 +1,207 @@
+"""What successful answers hold, as models: for the OpenAPI document and its page, never for building an answer.
+
+An answer may hold more than is named here: a reader must pass over fields it does not know.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from blackboard.states import STATES
+
+Status = Annotated[str, Field(json_schema_extra={"enum": list(STATES)}, description="Where the task stands.")]
+Instant = Annotated[
+    str, Field(description="UTC, like 2026-01-31T09:00:00.000Z.", examples=["2026-01-31T09:00:00.000Z"])
+]
+Number = Annotated[int, Field(ge=1)]
+Next = Annotated[str, Field(description="One sentence: what the caller does now.")]
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for field in schema.get("properties", {}).values():
+        field.pop("default", None)  # here a default only says that the field may be absent
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="allow", json_schema_extra=_without_defaults)
+
+
+class Made(_Answer):
+    """What the task is now."""
+
+    task: Number
+    project: str
+    next: Next
+
+
+class Moved(Made):
+    """What the task is now."""
+
+    status: Status
+
+
+class Posted(Moved):
+    """The number of the task."""
+
+
+class Reported(Moved):
+    """What the task is now, and what the report left on the board."""
+
+    attempt: Annotated[int, Field(description="The attempt's number; not in an answer to an operator.")] = 1
+    outputs: Annotated[list[Number], Field(description="The numbers of the outputs handed in.")] = []
+    comment: Annotated[int, Field(description="The number of the comment.")] = 0
+    already: Annotated[Literal[True], Field(description="This report had been taken before; nothing changed.")] = True
+
+
+class HandedIn(Moved):
+    """The number of the output."""
+
+    attempt: Number
+    outputs: Annotated[list[Number], Field(min_length=1, max_length=1, description="Its number.")]
+
+
+class Commented(Made):
+    """The number of the comment."""
+
+    comment: Number
+
+
+class Born(Moved):
+    """The number of the child; `task` is still the caller's own."""
+
+    attempt: Number
+    child: Annotated[int, Field(ge=1, description="The number of the new task.")]
+
+
+class RefusedSlot(_Answer):
+    """A slot that was not taken, and why."""
+
+    slot: str
+    why: str
+
+
+class SlotsTaken(_Answer):
+    """What taking the slots in did."""
+
+    added: Annotated[int, Field(ge=0, description="Slots that were not known.")]
+    changed: Annotated[int, Field(ge=0, description="Slots that are not as they were.")]
+    tasks: Annotated[list[Number], Field(description="The numbers of the tasks posted.")]
+    refused: Annotated[list[RefusedSlot], Field(description="The slots that were not taken.")]
+    next: Next
+
+
+class TaskLine(_Answer):
+    """Another task, in short."""
+
+    id: Number
+    title: str
+    status: Status
+
+
+class Event(_Answer):
+    """One line of the board's history."""
+
+    id: Number
+    at: Instant
+    verb: Annotated[str, Field(description="What happened.")]
+    actor: Annotated[str, Field(description="Who did it, like `executor:writer`.")]
+    src: Annotated[str | None, Field(description="The task's status before.")]
+    dst: Annotated[str | None, Field(description="And after.")]
+    reason: str | None
+    data: Any
+
+
+class Events(_Answer):
+    """A page of events."""
+
+    events: list[Event]
+    next: Annotated[int, Field(ge=0, description="Ask for more with this as `after`.")]
+    more: Annotated[bool, Field(description="Whether the page was full.")]
+
+
+class Output(_Answer):
+    """What an attempt handed in."""
+
+    id: Number
+    type: str
+    title: str
+    content: str | None
+    content_path: str | None
+    size: Annotated[int, Field(ge=0, description="Bytes.")]
+    sha256: str
+    summary: str
+    created_at: Instant
+
+
+class Comment(_Answer):
+    """A remark."""
+
+    id: Number
+    author: str
+    body: str
+    created_at: Instant
+
+
+class Attempt(_Answer):
+    """One try at the task."""
+
+    id: Number
+    number: Number
+    role: Literal["executor", "reviewer"]
+    agent_id: str
+    claimed_at: Instant
+    outcome: Annotated[str | None, Field(description="How it ended; null while it lives.")]
+    detail: str | None
+    ended_at: Instant | None
+
+
+class Task(_Answer):
+    """A task, and the parts of it that `expand` named."""
+
+    id: Number
+    project_id: str
+    title: str
+    description: str
+    task_type: str
+    status: Status
+    priority: int
+    must_haves: str
+    data: dict[str, Any]
+    agent_id: str | None
+    role: str | None
+    parent_id: int | None
+    reason: Annotated[str | None, Field(description="Why it stands where it stands.")]
+    due_at: Instant
+    not_before: Instant | None
+    attempt: Annotated[int | None, Field(description="The number of the latest attempt.")]
+    needs: Annotated[list[TaskLine], Field(description="What must be done first.")]
+    children: list[TaskLine]
+    outputs: list[Output] = []
+    comments: list[Comment] = []
+    events: list[Event] = []
+    attempts: list[Attempt] = []
+    links: dict[str, str] = {}
+
+
+class Alive(_Answer):
+    """The process answers."""
+
+    alive: Literal[True]
+
+
+class Ready(_Answer):
+    """The daemon does its work."""
+
+    ready: Literal[True]
+
+
+class Problem(_Answer):
+    """An error: RFC 9457. Other facts stand beside these, such as `found` and `allowed`."""
+
+    type: Annotated[str, Field(pattern="^urn:blackboard:problem:[a-z_]+$")]
+    title: str
+    status: Annotated[int, Field(ge=400, le=599)]
+    code: Annotated[str, Field(description="Which error it is.")]
+    detail: Annotated[str, Field(min_length=1, description="One sentence that says what to do next.")]
