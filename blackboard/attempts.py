@@ -56,10 +56,10 @@ SELECT :now, :verb, :actor, a.task_id, a.id, a.agent_id, :reason, :data FROM att
 """
 
 
-def spawned(tx: Tx, attempt_id: int, *, pid: int, start: int, boot_id: str) -> None:
-    """Record the launcher's identity; event `spawned`."""
+def spawned(tx: Tx, attempt_id: int, *, pid: int, start: int, boot_id: str, data: str | None = None) -> None:
+    """Record the launcher's identity; event `spawned`, with JSON about what was started."""
     if tx.run(SPAWNED, id=attempt_id, now=tx.now, boot=tx.boot, boot_id=boot_id, pid=pid, start=start):
-        tell(tx, attempt_id, "spawned")
+        tell(tx, attempt_id, "spawned", data=data)
 
 
 def tell(

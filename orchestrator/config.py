@@ -145,7 +145,14 @@ class AgentConfig(Part):
     leftovers: Literal["end", "keep"] = "end"
     log_cap_bytes: int = Field(10 * 1024 * 1024, ge=4096)
     workspace: Path | None = None
+    wake: bool = False
+    wake_ack: str = Field("WAKEUP_OK", pattern=r"^[!-~]{1,100}$")  # one word: it is looked for alone on a line
     policy: PolicyNumbers = PolicyNumbers()  # only the keys that were set override
+
+    @property
+    def ack(self) -> str | None:
+        """What it answers when it was only woken; None when it is told its task in full."""
+        return self.wake_ack if self.wake else None
 
     @field_validator("argv")
     @classmethod
@@ -163,7 +170,17 @@ class AgentConfig(Part):
             raise ValueError('argv says which program to start, e.g. ["my-agent", "--prompt", "{prompt_file}"]')
         if any("=" in name or not name for name in (*self.env, *self.pass_env)):
             raise ValueError("a name in env or pass_env is empty or holds '='")
+        if self.wake and not self.calls_back:
+            raise ValueError(
+                "wake and calls_back = false contradict each other: who is only woken fetches its task by a call"
+            )
         return self
+
+
+class Prompts(Part):
+    """Templates of the operator's own."""
+
+    templates: Path | None = None
 
 
 class Slots(Part):
@@ -197,6 +214,7 @@ class Settings(BaseSettings):
     projects: tuple[Project, ...] = (Project(id="default"),)
     agents: dict[Name, AgentConfig] = Field(default_factory=dict)
     slots: Slots = Slots()
+    prompts: Prompts = Prompts()
     _file: Path | None = PrivateAttr(None)
 
     @classmethod

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
-from orchestrator.config import AgentConfig, Api, PolicyNumbers, Project, Settings, Slots, Tick
+from orchestrator.config import AgentConfig, Api, PolicyNumbers, Project, Prompts, Settings, Slots, Tick
 from orchestrator.config_environment import CONFIG_VARIABLE, Tree, tree, variable_of
 from orchestrator.config_paths import anchored
 from orchestrator.exits import USAGE, Exit
@@ -24,6 +24,7 @@ from orchestrator.exits import USAGE, Exit
 FILE_NAME = "orchestrator.toml"
 _TABLES: dict[str, type[BaseModel]] = {
     "api": Api, "tick": Tick, "policy": PolicyNumbers, "projects": Project, "agents": AgentConfig, "slots": Slots,
+    "prompts": Prompts,
 }  # fmt: skip
 
 
@@ -105,6 +106,8 @@ def _reason(error: ErrorDetails, loc: tuple[str, ...]) -> str:
         return f"unknown key; did you mean {close[0]}?" if close else f"unknown key; known are {', '.join(known)}"
     if error["type"] == "string_pattern_mismatch" and loc[-1] == "public_base_url":
         return "is an address like https://board.example.org"
+    if error["type"] == "string_pattern_mismatch" and loc[-1] == "wake_ack":
+        return "is one word of at most 100 visible ASCII characters, like WAKEUP_OK"
     if error["type"] == "string_pattern_mismatch":
         return "is made of letters, digits, '.', '_' and '-', at most 64, and begins with a letter or digit"
     message = error["msg"].removeprefix("Value error, ")

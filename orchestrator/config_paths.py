@@ -29,6 +29,7 @@ def _places(values: Tree) -> Iterator[tuple[Any, Any]]:
     """Every (container, key or index) that holds a path."""
     yield from _held(values, "board", "state_dir")
     yield from _held(values.get("api"), "tls_cert", "tls_key")
+    yield from _held(values.get("prompts"), "templates")
     for agent in _tables(values.get("agents"), having="workspace"):
         yield agent, "workspace"
     slots = values.get("slots")

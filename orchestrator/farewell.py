@@ -14,7 +14,7 @@ from blackboard.board import Board
 from blackboard.clock import seconds_between
 from blackboard.record import Record
 from blackboard.states import OUTCOMES
-from orchestrator import processes
+from orchestrator import acknowledging, processes
 from orchestrator.config import Settings
 from orchestrator.processes import Identity
 from orchestrator.runners.runner import Stop
@@ -60,7 +60,10 @@ class Farewell:
                 return False
             status = await asyncio.to_thread(processes.read_status, directory)
         code, number = (status.code, status.signal) if status else (None, None)
-        await self._board.write(attempts.gone, attempt_id, code=code, signal=number)
+        known = await self._board.one(attempts.GET, id=attempt_id)
+        words = known["result"] if known else None
+        missing = await asyncio.to_thread(acknowledging.missing, directory, status, words)
+        await self._board.write(acknowledging.gone, attempt_id, code, number, missing)
         return True
 
     async def _settle(self, row: Record, launcher: Identity) -> None:

@@ -47,7 +47,7 @@ def all_findings(settings: Settings) -> Findings:
 
 def refusals(settings: Settings) -> list[Finding]:
     """What `run` must not begin with."""
-    found = [*_platform(settings), *_board_place(settings)]
+    found = [*_platform(settings), *_templates(settings), *_board_place(settings)]
     return [finding for finding in found if finding.level == "fail"]
 
 
@@ -97,13 +97,27 @@ def _config(settings: Settings) -> Findings:
         yield Finding("warn", "config", f"others can read {file}, and it holds values for agents: chmod 600 {file}")
 
 
-def _prompts(_settings: Settings) -> Findings:
+def _prompts(settings: Settings) -> Findings:
     from prompts.checking import check
 
     problems = check()
     yield from (Finding("fail", "prompts", problem) for problem in problems)
     if not problems:
         yield Finding("ok", "prompts", "every template renders")
+    yield from _templates(settings)
+
+
+def _templates(settings: Settings) -> Findings:
+    folder = settings.prompts.templates
+    if folder is None:
+        return
+    from prompts.overrides import Reader, check_folder
+
+    agents = {name: Reader(agent.calls_back, agent.ack) for name, agent in settings.agents.items()}
+    problems = check_folder(folder, agents, [project.id for project in settings.projects])
+    yield from (Finding("fail", "templates", problem, exits.USAGE) for problem in problems)
+    if not problems:
+        yield Finding("ok", "templates", str(folder))
 
 
 def _agents(settings: Settings) -> Findings:

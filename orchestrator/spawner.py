@@ -29,7 +29,8 @@ from orchestrator.processes import Identity
 from orchestrator.runners.runner import Place, Run, environment, launch_plan
 from orchestrator.runners.table import runner_of
 from prompts import kit
-from prompts.render import PromptError, render
+from prompts.render import Prompt, PromptError, compose
+from prompts.shelf import OURS
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -70,20 +71,21 @@ class Spawner:
     async def start(self, attempt_id: int, token: str) -> subprocess.Popen[bytes]:
         """Start a claimed attempt and record its launcher; SpawnError when it cannot be started."""
         prompt, brief, place, agent = await self._prepared(attempt_id, token)
-        launcher = await self._in_pool(self._launch, attempt_id, token, prompt, brief, place, agent)
+        launcher = await self._in_pool(self._launch, attempt_id, token, prompt.text, brief, place, agent)
         identity = processes.identity(launcher.pid) or Identity(launcher.pid, 0)
         await self._board.write(
-            attempts.spawned, attempt_id, pid=identity.pid, start=identity.start, boot_id=self._board.clock.boot_id()
-        )
+            attempts.spawned, attempt_id, pid=identity.pid, start=identity.start, boot_id=self._board.clock.boot_id(),
+            data=_told(prompt),
+        )  # fmt: skip
         return launcher
 
     async def rehearse(self, attempt_id: int, token: str) -> None:
         """A dry run: everything up to the prompt's file, and nothing is started."""
         prompt, _, place, _ = await self._prepared(attempt_id, token)
         await self._in_pool(_make_directory, place.directory)
-        await self._in_pool(_write, place.prompt, prompt)
+        await self._in_pool(_write, place.prompt, prompt.text)
 
-    async def _prepared(self, attempt_id: int, token: str) -> tuple[str, dict[str, Any], Place, AgentConfig]:
+    async def _prepared(self, attempt_id: int, token: str) -> tuple[Prompt, dict[str, Any], Place, AgentConfig]:
         brief = await self._board.write(_prepare, attempt_id, self._settings, self._board.board_id)
         agent = self._settings.agents.get(brief["agent"])
         if agent is None or not runner_of(agent).program(agent):
@@ -93,13 +95,18 @@ class Spawner:
         place = Place(self.directory(attempt_id), Path(brief["workspace"]))
         tail = await self._in_pool(self._tail, brief) if brief["history"] else None
         try:
-            prompt = render(
-                brief, base_url=self._base_url, curl_conf=str(place.curl_conf), bb=str(place.bb),
-                workspace=str(place.workspace), tail=tail,
-            )  # fmt: skip
+            prompt = await self._in_pool(self._prompt, brief, place, agent, tail)
         except PromptError as error:
             raise SpawnError("prompt_failed", str(error)) from error
         return prompt, brief, place, agent
+
+    def _prompt(self, brief: dict[str, Any], place: Place, agent: AgentConfig, tail: str | None) -> Prompt:
+        """What the agent is told. The operator's templates are read now: a change counts from the next start on."""
+        return compose(
+            brief, base_url=self._base_url, curl_conf=str(place.curl_conf), bb=str(place.bb),
+            workspace=str(place.workspace), tail=tail, folder=self._settings.prompts.templates, reports=agent.calls_back,
+            ack=agent.ack,
+        )  # fmt: skip
 
     def _launch(
         self, attempt_id: int, token: str, prompt: str, brief: dict[str, Any], place: Place, agent: AgentConfig
@@ -123,7 +130,7 @@ class Spawner:
                 kit.bb_script(self._base_url, brief["project"], brief["task"]["id"], str(place.curl_conf)),
                 0o700,
             )
-            _write(place.launch, json.dumps(plan))
+            _write(place.launch, json.dumps({**plan, "ack": agent.ack if brief["role"] == "executor" else None}))
             return processes.launch(place.directory, marker=marker)
         except OSError as error:
             raise SpawnError(
@@ -160,6 +167,14 @@ def _session(tx: Tx, brief: dict[str, Any], agent: AgentConfig, board_id: str) -
         agent.session_scope, brief["agent"], board_id, project=task["project_id"], task=task["id"],
         attempt=brief["attempt"], slot=task["slot_id"],
     )  # fmt: skip
+
+
+def _told(prompt: Prompt) -> str:
+    """The data of the event `spawned`: which templates the prompt was made from."""
+    changed = [source.source for source in prompt.sources if source.source != OURS]
+    return json.dumps(
+        {"template": (changed or [OURS])[0], "templates": [source._asdict() for source in prompt.sources]}
+    )
 
 
 def _program(word: str) -> str:

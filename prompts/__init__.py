@@ -3,7 +3,12 @@
 Knows the states and nothing else of the blackboard: no board, no process, no HTTP. Writes no file.
 
     render          a brief → the prompt of one attempt
-    checking        renders every template against the samples
+    variables       every name a template may use, and its values
+    shelf           which file a template's name stands for: the operator's or ours
+    needed          what no prompt may leave out
+    mistakes        a template's fault in one sentence
+    checking        renders every template of ours against the samples
+    overrides       the same for an operator's folder of templates
     brief           the shape of a brief
     quoting         text of others made harmless: cleaned, cut, fenced
     history         what was tried before, within bounds

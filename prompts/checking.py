@@ -13,6 +13,7 @@ from typing import cast
 from jinja2 import TemplateError
 
 from prompts import samples
+from prompts.needed import lacking
 from prompts.render import ENVIRONMENT, PromptError, render
 
 _BLOCK = re.compile(r"^(`{3,})(\w*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
@@ -27,10 +28,20 @@ def check() -> list[str]:
         try:
             text = render(values, base_url="http://127.0.0.1:8083", tail="x" * 9_999, **_PATHS)
         except PromptError as error:
-            problems.append(f"prompts/{error} (with the {name} brief)")
+            problems.append(f"{error} (with the {name} brief)")
         else:
             problems += [f"prompts: the {name} brief gives a prompt {fault}" for fault in faults(text, **_PATHS)]
+            problems += _of_wake(values, name)
     return problems
+
+
+def _of_wake(brief: Mapping[str, object], name: str) -> list[str]:
+    try:
+        text = render(brief, base_url="http://127.0.0.1:8083", tail=None, ack="WAKEUP_OK", **_PATHS)
+    except PromptError as error:
+        return [f"{error} (with the {name} brief)"]
+    missing = lacking(text, reports=True, bb=_PATHS["bb"], curl_conf=_PATHS["curl_conf"], ack="WAKEUP_OK")
+    return [f"prompts/wake.md.j2: {fault}" for fault in missing]
 
 
 def faults(text: str, *, bb: str, curl_conf: str, workspace: str) -> list[str]:

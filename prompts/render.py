@@ -6,45 +6,30 @@ and never holds a token: the prompt names the file that has it.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import secrets
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
-from urllib.parse import quote
+from typing import Any, NamedTuple, cast
 
-from jinja2 import FileSystemLoader, StrictUndefined, TemplateError
+from jinja2 import FileSystemLoader, PrefixLoader, StrictUndefined
+from jinja2.loaders import ChoiceLoader
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from blackboard import states
 from prompts.brief import Brief
-from prompts.history import retold
+from prompts.mistakes import sentence
+from prompts.needed import lacking
 from prompts.quoting import cut, fence, indent, one_line, redact
+from prompts.shelf import HERE, OURS, Shelf, Source
+from prompts.variables import values
 
-TEMPLATES = Path(__file__).parent
-LONGEST = {"description": 100_000, "must_haves": 20_000, "data": 8_000}  # characters
-# What a slot's event_data says of the task itself or of its policy: told in its own place, or nothing to the agent.
-NOT_MORE = frozenset(
-    [
-        "title",
-        "description",
-        "must_haves",
-        "type",
-        "project",
-        "review",
-        "max_tries",
-        "backoff_seconds",
-        "backoff_cap_seconds",
-        "wall_seconds",
-        "idle_seconds",
-        "startup_seconds",
-        "settle_seconds",
-        "max_rejections",
-        "needs_output",
-        "waits_for_children",
-    ]
-)
+
+class Prompt(NamedTuple):
+    """A prompt, and the texts it was made from: its template first, then every part that is not ours."""
+
+    text: str
+    sources: list[Source]
 
 
 class PromptError(ValueError):
@@ -68,7 +53,7 @@ def _count(number: float, name: str) -> str:
 
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=ChoiceLoader([FileSystemLoader(HERE), PrefixLoader({OURS: FileSystemLoader(HERE)})]),
         undefined=StrictUndefined,
         autoescape=False,  # a prompt is not HTML; text of others is fenced instead
         trim_blocks=True,
@@ -89,33 +74,48 @@ def _json(value: object) -> str:
 ENVIRONMENT = _environment()
 
 
-def render(
-    brief: Mapping[str, object], *, base_url: str, curl_conf: str, bb: str, workspace: str, tail: str | None
-) -> str:
-    """The prompt of an executor's attempt.
+def render(brief: Mapping[str, object], **given: Any) -> str:
+    """The text of `compose` alone."""
+    return compose(brief, **given).text
+
+
+def compose(
+    brief: Mapping[str, object],
+    *,
+    base_url: str,
+    curl_conf: str,
+    bb: str,
+    workspace: str,
+    tail: str | None,
+    folder: Path | None = None,
+    ack: str | None = None,
+    reports: bool = True,
+) -> Prompt:
+    """The prompt of an attempt.
 
     `brief` as in prompts/brief.py; `curl_conf`, `bb` and `workspace` are absolute paths; `tail` is the end of what
-    the attempt before printed, None without one. Raises PromptError.
+    the attempt before printed, None without one; `folder` holds the operator's templates; `ack` is what an agent
+    answers that is only woken, None for one that is told all; `reports` says whether it must be told how to report.
+    Raises PromptError.
     """
-    known = cast(Brief, brief)
-    template = f"{brief.get('role', 'executor')}.md.j2"
+    role = brief.get("role", "executor")
+    ack = ack if role == "executor" else None
+    name = f"{role}.md.j2" if ack is None else "wake.md.j2"
+    shelf = Shelf(folder, str(brief.get("agent", "")), str(brief.get("project", "")))
+    environment = ENVIRONMENT if folder is None else ENVIRONMENT.overlay(loader=shelf)
+    paths = {"base_url": base_url, "curl_conf": curl_conf, "bb": bb, "workspace": workspace}
     try:
-        task = known["task"]
-        url = f"{base_url.rstrip('/')}/api/projects/{quote(known['project'])}/tasks/{task['id']}"
-        text = ENVIRONMENT.get_template(template).render(
-            brief,
-            url=url,
-            curl=f"curl --config {shlex.quote(curl_conf)}",
-            bb=shlex.quote(bb),
-            workspace=workspace,
-            more={key: value for key, value in task["data"].items() if key not in NOT_MORE},
-            end=f"END_{secrets.token_hex(8)}",  # nobody who wrote a text could know it, so no text can contain it
-            drawing=states.drawing(task["status"]),
-            output_types=states.OUTPUT_TYPES,
-            blocked_kinds=states.BLOCKED_KINDS,
-            longest=LONGEST,
-            retold=retold(known["history"], tail),
-        )
-    except (TemplateError, KeyError, TypeError, AttributeError) as error:
-        raise PromptError(f"{template}: {type(error).__name__}: {error}") from error
-    return redact(text)
+        told = values(cast(Brief, brief), **paths, tail=tail, ack=ack or "")
+        text = redact(environment.get_template(name).render(told))
+    except Exception as error:  # an operator's template may divide by zero; whatever it is, it is told and not hidden
+        raise PromptError(sentence(error, name)) from error
+    sources = [each for n, each in enumerate(shelf.used or [_ours(name)]) if n == 0 or each.source != OURS]
+    changed = next((each.source for each in sources if each.source != OURS), None)
+    if folder is not None and changed is not None:
+        for fault in lacking(text, reports=reports, bb=bb, curl_conf=curl_conf, ack=ack):
+            raise PromptError(f"{folder / changed}: {fault}")
+    return Prompt(text, sources)
+
+
+def _ours(name: str) -> Source:
+    return Source(name, OURS, hashlib.sha256((HERE / name).read_bytes()).hexdigest())

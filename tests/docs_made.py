@@ -19,6 +19,7 @@ from orchestrator import config
 from orchestrator.cli import cli
 from orchestrator.doctor import rows, shape, stories
 from orchestrator.runners import runner
+from prompts.variables import BRIEF, READY, TOOLS
 from tests.docs_settings import settings
 from tests.layer_rules import MAY_ALSO_IMPORT, MAY_IMPORT, ROOT
 
@@ -187,6 +188,15 @@ def inherited() -> str:
     return ", ".join(f"`{name}`" for name in runner.INHERITED)
 
 
+def variables() -> str:
+    """Every name a template may use, in three tables."""
+    heads = {"ready to be printed": READY, "tools": TOOLS, "as it was written": BRIEF}
+    tables = [
+        _table((head, "meaning"), ((f"`{name}`", said) for name, said in part.items())) for head, part in heads.items()
+    ]
+    return "\n\n".join(tables)
+
+
 def _table(head: tuple[str, ...], found: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(_lines([head, ("---",) * len(head), *found]))
 
@@ -198,7 +208,7 @@ def _lines(found: Iterable[tuple[str, ...]]) -> Iterator[str]:
 PARTS: dict[str, Callable[[], str]] = {
     "layers": layers, "states": diagram, "moves": moves, "outcomes": outcomes, "gates": task_gates, "rules": rules,
     "tour": tour, "decisions": decisions, "commands": commands, "settings": settings, "placeholders": placeholders,
-    "inherited": inherited,
+    "inherited": inherited, "variables": variables,
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from orchestrator.config import AgentConfig, Api, PolicyNumbers, Project, Settings, Slots, Tick
+from orchestrator.config import AgentConfig, Api, PolicyNumbers, Project, Prompts, Settings, Slots, Tick
 
 # The tables of the file, in its order: heading, what stands before the key, the model, how its keys begin.
 TABLES: tuple[tuple[str, str, type[BaseModel]], ...] = (
@@ -25,8 +25,11 @@ TABLES: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("`[[projects]]`", "projects.", Project),
     ("`[agents.NAME]`", "agents.NAME.", AgentConfig),
     ("`[slots]`", "slots.", Slots),
+    ("`[prompts]`", "prompts.", Prompts),
 )
-INSIDE = frozenset({"api", "tick", "policy", "projects", "agents", "slots"})  # keys of the top level that are tables
+INSIDE = frozenset(
+    {"api", "tick", "policy", "projects", "agents", "slots", "prompts"}
+)  # keys of the top level that are tables
 
 MEANINGS: Mapping[str, str] = {
     "board": "The blackboard: one SQLite file.",
@@ -74,10 +77,13 @@ MEANINGS: Mapping[str, str] = {
     "agents.NAME.leftovers": "Processes it leaves behind when it ends: end them, or let them finish.",
     "agents.NAME.log_cap_bytes": "The most disk space of each log; beginning and end are kept.",
     "agents.NAME.workspace": "One fixed folder to work in, which must exist.",
+    "agents.NAME.wake": "`true`: it is only woken and fetches its task itself: [templates](templates.md#agents-that-are-only-woken).",
+    "agents.NAME.wake_ack": "What a woken agent answers, alone on the last line it prints.",
     "agents.NAME.policy": "Keys of `[policy]` for this agent's tasks; `[agents.NAME.policy]` is the same as a table.",
     "slots.files": "Files with slots, `.toml` or `.json`.",
     "slots.time_zone": "The IANA zone their `HH:MM` is meant in.",
     "slots.project": "The project of slots that name none.",
+    "prompts.templates": "A folder with templates in the place of ours: [templates](templates.md).",
 }
 
 # Where the code computes a default, or None means something.
@@ -90,6 +96,7 @@ DEFAULTS: Mapping[str, str] = {
     "agents.NAME.workspace": "a folder for each task, kept between its attempts",
     "agents.NAME.policy": "what `[policy]` says",
     "slots.project": "the first project",
+    "prompts.templates": "ours",
 }
 
 

@@ -288,7 +288,7 @@ def test_init_beside_a_daemon_says_what_is_there(here: Settings) -> None:
 
 def test_the_starter_shows_every_key_with_its_default(tmp_path: Path) -> None:
     text = beginning.starter()
-    words = {"public_base_url": "None", "tls_cert": "None", "tls_key": "None", "workspace": "None"}
+    words = {"public_base_url": "None", "tls_cert": "None", "tls_key": "None", "workspace": "None", "templates": "None"}
     spoken_out = re.sub(r"^#(?=\S)", "", text, flags=re.MULTILINE)
     spoken_out = "\n".join(line for line in spoken_out.splitlines() if line.split(" ")[0] not in words)
     (tmp_path / "all.toml").write_text(spoken_out)

@@ -143,6 +143,7 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
         "leftovers": "keep", "files": ["/s.toml"], "time_zone": "Europe/Berlin", "project": "default", "runner": "command",
         "session_scope": "slot",
         "max_body_bytes": 2048, "log_cap_bytes": 8192,
+        "templates": "/t", "wake": True, "wake_ack": "AWAKE",
     }  # fmt: skip
     value = values.get(path[-1], False if "_" in path[-1] and path[-1].split("_")[0] in FLAGS else 7)
     value = False if path[-1] == "enabled" else value

@@ -16,7 +16,8 @@ from blackboard import slots, states, tokens
 from orchestrator.demo.orders import Block, blocks, commands
 from prompts import PromptError, check, checking, quoting, render, samples
 from prompts.history import LIMIT, retold
-from prompts.render import ENVIRONMENT, NOT_MORE, duration
+from prompts.render import ENVIRONMENT, duration
+from prompts.variables import NOT_MORE
 from tests.recorder import TOKEN
 
 

@@ -285,7 +285,7 @@ async def test_a_prompt_that_cannot_be_rendered_is_not_charged_and_pauses_the_ag
     def broken(*_args: object, **_named: object) -> str:
         raise PromptError("executor.md.j2: UndefinedError: 'moon' is undefined")
 
-    monkeypatch.setattr(spawner, "render", broken)
+    monkeypatch.setattr(spawner, "compose", broken)
     async with running(house) as room:
         tasks = [await room.post() for _ in range(3)]
         await eventually(lambda: kinds(house, "agent_paused"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from orchestrator.commands.frame import Call, command
+from orchestrator.exits import FAILED, Exit
 
 
 @command("prompt", short_help="What the next attempt of a task would be told.")
@@ -12,7 +13,7 @@ from orchestrator.commands.frame import Call, command
 def prompt(call: Call, task: int) -> None:
     """What the next attempt of a task would be told. Its paths are those of an attempt that does not exist yet."""
     from blackboard import questions
-    from prompts.render import render
+    from prompts.render import PromptError, compose
 
     settings = call.settings
     with call.board() as board:
@@ -20,17 +21,22 @@ def prompt(call: Call, task: int) -> None:
     agent = settings.agents.get(brief["agent"])
     workspace = agent.workspace if agent and agent.workspace else settings.workspaces_dir / brief["project"] / str(task)
     directory = settings.attempts_dir / "NEXT"
-    text = render(
-        brief,
-        base_url=settings.base_url(),
-        curl_conf=str(directory / "curl.conf"),
-        bb=str(directory / "bb"),
-        workspace=str(workspace),
-        tail=None,
-    )
-    call.screen.answer(
-        {"task": task, "agent": brief["agent"], "attempt": brief["attempt"], "prompt": text}, text.splitlines()
-    )
+    try:
+        made = compose(
+            brief,
+            base_url=settings.base_url(),
+            curl_conf=str(directory / "curl.conf"),
+            bb=str(directory / "bb"),
+            workspace=str(workspace),
+            tail=None,
+            folder=settings.prompts.templates,
+            ack=agent.ack if agent else None,
+            reports=agent is None or agent.calls_back,
+        )
+    except PromptError as error:
+        raise Exit(str(error), FAILED) from None
+    value = {"task": task, "agent": brief["agent"], "attempt": brief["attempt"], "prompt": made.text}
+    call.screen.answer(value | {"templates": [each._asdict() for each in made.sources]}, made.text.splitlines())
 
 
 COMMANDS = (prompt,)
