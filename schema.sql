@@ -214,6 +214,8 @@ CREATE TABLE attempts (
   cached_tokens INTEGER,
   output_tokens INTEGER,
   cost_usd      REAL,
+  session_id    TEXT,                               -- as the program calls the session of session_key
+  abroad_at     TEXT,                               -- ended, but its run may go on elsewhere: nothing we see can prove it gone
 
   ended_at    TEXT,                                 -- from here its token writes nothing
   stopped_at  TEXT,                                 -- the first signal of the stop was sent
@@ -382,6 +384,8 @@ INSERT INTO outcomes (outcome, charged, settles, meaning) VALUES
   ('spawn_failed',  0, 0, 'the program could not be started: a fault of the configuration'),
   ('prompt_failed', 0, 0, 'the prompt could not be rendered: a fault of the template'),
   ('dry_run',       0, 0, 'rendered and recorded, not started'),
+  ('rate_limited',  0, 0, 'the model''s provider asked to come back later'),
+  ('busy',          0, 0, 'what the program needs alone was in use by another run'),
   ('stopped',       0, 0, 'the orchestrator stopped and took the agent with it'),
   ('no_report',     1, 0, 'the process ended with exit 0 and never reported a result'),
   ('crashed',       1, 0, 'the process ended with another exit code'),

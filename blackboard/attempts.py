@@ -6,6 +6,7 @@ Only the monitor calls `gone`, after proof. Ending an attempt is a move of its t
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 
 from blackboard.board import Rows, Tx
 from blackboard.errors import NotFound
@@ -114,6 +115,22 @@ def stopped(tx: Tx, attempt_id: int) -> None:
     """The first signal of the stop is about to be sent; event `stopping`."""
     if tx.run(STOPPED, id=attempt_id, now=tx.now):
         tell(tx, attempt_id, "stopping")
+
+
+RESULT = """
+UPDATE attempts
+   SET run_id = coalesce(run_id, :run_id), session_id = coalesce(session_id, :session_id), result = coalesce(result, :text),
+       failure_kind = coalesce(failure_kind, :failure_kind), provider = coalesce(provider, :provider),
+       model = coalesce(model, :model), input_tokens = coalesce(input_tokens, :input_tokens),
+       cached_tokens = coalesce(cached_tokens, :cached_tokens), output_tokens = coalesce(output_tokens, :output_tokens),
+       cost_usd = coalesce(cost_usd, :cost_usd)
+ WHERE id = :id
+"""
+
+
+def result(tx: Tx, attempt_id: int, found: Mapping[str, str | int | float | None]) -> None:
+    """Keep what the program said of its own run. `found`: a value or None for each name in RESULT; the first one stays."""
+    tx.run(RESULT, id=attempt_id, **found)
 
 
 GONE = """

@@ -35,6 +35,8 @@ ALTER TABLE attempts ADD COLUMN input_tokens INTEGER;
 ALTER TABLE attempts ADD COLUMN cached_tokens INTEGER;
 ALTER TABLE attempts ADD COLUMN output_tokens INTEGER;
 ALTER TABLE attempts ADD COLUMN cost_usd REAL;
+ALTER TABLE attempts ADD COLUMN session_id TEXT;
+ALTER TABLE attempts ADD COLUMN abroad_at TEXT;
 ALTER TABLE outputs ADD COLUMN kept INTEGER NOT NULL DEFAULT 0 CHECK (kept IN (0, 1));
 CREATE TABLE idempotency (
   caller BLOB NOT NULL, key TEXT NOT NULL, route TEXT NOT NULL, body_hash BLOB NOT NULL, status INTEGER NOT NULL,

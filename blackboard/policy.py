@@ -66,7 +66,7 @@ def backoff(base: float, cap: float, failures: int, seed: str) -> float:
 
 
 # Reasons that will not go away by waiting less long than this many seconds.
-AT_LEAST = {"spawn_failed": 10.0, "prompt_failed": 10.0}
+AT_LEAST = {"spawn_failed": 10.0, "prompt_failed": 10.0, "rate_limited": 60.0, "busy": 10.0}
 
 
 def next_try(task: Record, outcome: str, tries: int, *, final: bool = False) -> float | None:

@@ -80,6 +80,8 @@ OUTCOMES: dict[str, Outcome] = {
     "spawn_failed": Outcome(False, False, "the program could not be started: a fault of the configuration"),
     "prompt_failed": Outcome(False, False, "the prompt could not be rendered: a fault of the template"),
     "dry_run": Outcome(False, False, "rendered and recorded, not started"),
+    "rate_limited": Outcome(False, False, "the model's provider asked to come back later"),
+    "busy": Outcome(False, False, "what the program needs alone was in use by another run"),
     "stopped": Outcome(False, False, "the orchestrator stopped and took the agent with it"),
     "no_report": Outcome(True, False, "the process ended with exit 0 and never reported a result"),
     "crashed": Outcome(True, False, "the process ended with another exit code"),

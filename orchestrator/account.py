@@ -126,7 +126,23 @@ def _attempt(each: Value) -> str:
     exit_status = f", signal {each['exit_signal']}" if each["exit_signal"] is not None else exit_status
     gone = "" if each["gone_at"] or not each["ended_at"] else ", not proved gone"
     detail = f": {_cut(each['detail'], 300)}" if each["detail"] else ""
-    return f"{each['number']} {each['agent_id']} ({each['role']}) {ended}{exit_status}{gone}{detail}"
+    line = f"{each['number']} {each['agent_id']} ({each['role']}) {ended}{exit_status}{gone}{detail}"
+    return "\n".join([line, *(f"  {more}" for more in _program_said(each))])
+
+
+def _program_said(each: Value) -> Iterator[str]:
+    """What the attempt's program said of its own run, as far as it said something."""
+    model = "/".join(each[name] for name in ("provider", "model") if each[name])
+    tokens = [f"{each[f'{name}_tokens']} {name}" for name in ("input", "cached", "output") if each[f"{name}_tokens"]]
+    cost = f"{each['cost_usd']:g} USD" if each["cost_usd"] is not None else ""
+    failure = f"failure {each['failure_kind']}" if each["failure_kind"] else ""
+    used = f"tokens {', '.join(tokens)}" if tokens else ""
+    if said := ", ".join(
+        part for part in (model, used, cost, failure, each["run_id"] and f"run {each['run_id']}") if part
+    ):
+        yield said
+    if each["result"]:
+        yield f"said: {_cut(_one_line(each['result']), 300)}"
 
 
 def _output(each: Value) -> str:

@@ -10,8 +10,6 @@ import json
 import os
 from pathlib import Path
 
-from blackboard import attempts
-from blackboard.board import Tx
 from blackboard.tokens import redact
 from orchestrator.processes import Status
 
@@ -31,12 +29,6 @@ def missing(directory: Path, status: Status | None, words: str | None = None) ->
         return None
     told = f"it said: {redact(said)[:200]}" if said else "it said nothing"
     return f"it was woken and did not answer with {ack} alone on its last line; {told}"
-
-
-def gone(tx: Tx, attempt_id: int, code: int | None, signal: int | None, unacknowledged: str | None) -> None:
-    """The attempt is proved gone; once, and with it that its answer is missing."""
-    if attempts.gone(tx, attempt_id, code=code, signal=signal) and unacknowledged:
-        attempts.tell(tx, attempt_id, "wake_unacknowledged", unacknowledged)
 
 
 def _waited_for(directory: Path) -> str | None:

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -26,6 +25,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from blackboard.policy import Policies, Policy
 from blackboard.session_keys import Scope
+from orchestrator import config_openclaw
+from orchestrator.config_openclaw import Openclaw, Word
 
 PLACEHOLDERS = frozenset(
     ("prompt_file", "workspace", "directory", "task", "attempt", "agent", "project", "base_url", "session_key")
@@ -36,15 +37,6 @@ MASK = "***"
 Seconds = Annotated[float, Field(ge=0, le=10 * 366 * 86400)]
 SomeSeconds = Annotated[float, Field(gt=0, le=10 * 366 * 86400)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-
-
-def _no_nul(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("a NUL byte cannot be part of it")
-    return text
-
-
-Word = Annotated[str, AfterValidator(_no_nul)]  # something handed to the operating system
 
 
 class Part(BaseModel):
@@ -130,7 +122,7 @@ class Project(Part):
 class AgentConfig(Part):
     """One agent: how it is started, watched and stopped, and what it takes."""
 
-    runner: Literal["command"] = "command"
+    runner: Literal["command", "openclaw"] = "command"
     argv: tuple[Word, ...] = ()
     session_scope: Scope = "attempt"
     roles: tuple[Name, ...] = ()
@@ -147,6 +139,7 @@ class AgentConfig(Part):
     workspace: Path | None = None
     wake: bool = False
     wake_ack: str = Field("WAKEUP_OK", pattern=r"^[!-~]{1,100}$")  # one word: it is looked for alone on a line
+    openclaw: Openclaw = Openclaw()
     policy: PolicyNumbers = PolicyNumbers()  # only the keys that were set override
 
     @property
@@ -166,7 +159,11 @@ class AgentConfig(Part):
 
     @model_validator(mode="after")
     def _can_start(self) -> AgentConfig:
-        if self.enabled and (not self.argv or not self.argv[0]):
+        if self.runner == "openclaw" and (problem := config_openclaw.problem_of(self)):
+            raise ValueError(problem)
+        if self.runner == "command" and "openclaw" in self.model_fields_set:
+            raise ValueError('the table openclaw is for runner = "openclaw": set that, or leave the table out')
+        if self.runner == "command" and self.enabled and (not self.argv or not self.argv[0]):
             raise ValueError('argv says which program to start, e.g. ["my-agent", "--prompt", "{prompt_file}"]')
         if any("=" in name or not name for name in (*self.env, *self.pass_env)):
             raise ValueError("a name in env or pass_env is empty or holds '='")
@@ -175,6 +172,10 @@ class AgentConfig(Part):
                 "wake and calls_back = false contradict each other: who is only woken fetches its task by a call"
             )
         return self
+
+    def known_as(self, name: str) -> str:
+        """What the agent's own program calls it, given its name here."""
+        return (self.openclaw.agent if self.runner == "openclaw" else None) or name
 
 
 class Prompts(Part):
@@ -236,6 +237,13 @@ class Settings(BaseSettings):
         if not ids or len(ids) != len(set(ids)):
             raise ValueError("there is at least one project, and each id only once")
         return projects
+
+    @field_validator("agents")
+    @classmethod
+    def _agents_go_together(cls, agents: dict[str, AgentConfig]) -> dict[str, AgentConfig]:
+        if problem := config_openclaw.problem_of_all(agents):
+            raise ValueError(problem)
+        return agents
 
     @field_validator("slots")
     @classmethod

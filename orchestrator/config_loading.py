@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from orchestrator.config import AgentConfig, Api, PolicyNumbers, Project, Prompts, Settings, Slots, Tick
 from orchestrator.config_environment import CONFIG_VARIABLE, Tree, tree, variable_of
+from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_paths import anchored
 from orchestrator.exits import USAGE, Exit
 
@@ -25,6 +26,7 @@ FILE_NAME = "orchestrator.toml"
 _TABLES: dict[str, type[BaseModel]] = {
     "api": Api, "tick": Tick, "policy": PolicyNumbers, "projects": Project, "agents": AgentConfig, "slots": Slots,
     "prompts": Prompts,
+    "openclaw": Openclaw,
 }  # fmt: skip
 
 
@@ -118,5 +120,5 @@ def _siblings(loc: tuple[str, ...]) -> list[str]:
     """The keys that would have been known where an unknown one stood."""
     if len(loc) == 1:
         return sorted(Settings.model_fields)
-    table = PolicyNumbers if loc[-2] == "policy" else _TABLES.get(loc[0])
+    table = _TABLES.get(loc[-2]) or _TABLES.get(loc[0])
     return sorted(table.model_fields) if table else []

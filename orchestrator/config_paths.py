@@ -22,6 +22,11 @@ def anchored(values: Tree, folder: Path) -> Tree:
             table[key] = folder / Path(table[key]).expanduser()
     for agent in _tables(values.get("agents")):
         agent["argv"] = _program(agent["argv"], folder)
+    for agent in _tables(values.get("agents"), having="openclaw"):
+        for table, key in _held(agent["openclaw"], "probe", "cancel"):
+            table[key] = _program(table[key], folder)
+        for table, key in _held(agent["openclaw"], "binary"):
+            table[key] = _program([table[key]], folder)[0]
     return values
 
 
@@ -32,6 +37,8 @@ def _places(values: Tree) -> Iterator[tuple[Any, Any]]:
     yield from _held(values.get("prompts"), "templates")
     for agent in _tables(values.get("agents"), having="workspace"):
         yield agent, "workspace"
+    for agent in _tables(values.get("agents"), having="openclaw"):
+        yield from _held(agent["openclaw"], "state_dir")
     slots = values.get("slots")
     files = slots.get("files") if isinstance(slots, dict) else None
     if isinstance(files, list):

@@ -8,22 +8,40 @@ from __future__ import annotations
 from blackboard import attempts, verbs
 from blackboard.agents import trip_breaker
 from blackboard.board import Tx
+from orchestrator.processes import Status
+from orchestrator.runners.result import Result
 from orchestrator.verdict import Verdict
 
 ENGINE = "engine:monitor"
 
 
-def end(tx: Tx, attempt_id: int, found: Verdict) -> bool:
-    """End an attempt that has not ended by itself; False when it has."""
+def end(tx: Tx, attempt_id: int, found: Verdict, result: Result | None = None) -> bool:
+    """End an attempt that has not ended by itself, with what its program said of it; False when it has."""
     attempt = attempts.get(tx, attempt_id)
     if attempt["ended_at"] is not None:
         return False
+    if result is not None:
+        attempts.result(tx, attempt_id, result.columns())
     verbs.end_badly(
         tx, attempt, found.outcome, actor=ENGINE, detail=found.detail, exit_code=found.code, exit_signal=found.signal
     )
     if found.outcome in ("spawn_failed", "prompt_failed"):
         trip_breaker(tx, attempt, found.outcome, found.detail)
     return True
+
+
+def gone(
+    tx: Tx, attempt_id: int, status: Status | None, result: Result | None, unacknowledged: str | None = None
+) -> None:
+    """Nothing of an attempt lives: keep how its process ended, and what its program said that reported before.
+
+    `unacknowledged`: the sentence for an agent that was only woken and did not answer.
+    """
+    if result is not None:
+        attempts.result(tx, attempt_id, result.columns())
+    code, number = (status.code, status.signal) if status else (None, None)
+    if attempts.gone(tx, attempt_id, code=code, signal=number) and unacknowledged:
+        attempts.tell(tx, attempt_id, "wake_unacknowledged", unacknowledged)
 
 
 def stop_all(tx: Tx) -> None:

@@ -14,9 +14,12 @@ from blackboard.board import Board
 from blackboard.clock import seconds_between
 from blackboard.record import Record
 from blackboard.states import OUTCOMES
-from orchestrator import acknowledging, processes
+from orchestrator import processes
+from orchestrator.acknowledging import missing
 from orchestrator.config import Settings
+from orchestrator.ends import gone
 from orchestrator.processes import Identity
+from orchestrator.runners.reading import result_of
 from orchestrator.runners.runner import Stop
 from orchestrator.runners.table import runner_of
 from orchestrator.spawner import Spawner
@@ -59,11 +62,10 @@ class Farewell:
             if not await self._proved_gone(attempt_id, launcher):
                 return False
             status = await asyncio.to_thread(processes.read_status, directory)
-        code, number = (status.code, status.signal) if status else (None, None)
-        known = await self._board.one(attempts.GET, id=attempt_id)
-        words = known["result"] if known else None
-        missing = await asyncio.to_thread(acknowledging.missing, directory, status, words)
-        await self._board.write(acknowledging.gone, attempt_id, code, number, missing)
+        config = self._settings.agents.get(row["agent_id"])
+        result = await asyncio.to_thread(result_of, config, directory, status.code if status else None)
+        unacknowledged = await asyncio.to_thread(missing, directory, status, result.text if result else None)
+        await self._board.write(gone, attempt_id, status, result, unacknowledged)
         return True
 
     async def _settle(self, row: Record, launcher: Identity) -> None:

@@ -23,6 +23,7 @@ from orchestrator.ends import end, start_for, stop_all
 from orchestrator.exitwork import hand_in_stdout
 from orchestrator.farewell import Farewell
 from orchestrator.processes import Identity, Status
+from orchestrator.runners.reading import result_of
 from orchestrator.runners.table import runner_of
 from orchestrator.spawner import Spawner, SpawnError, last_line
 from orchestrator.traces import Printed, agent_of, launcher_of, leave_to, never_started, of_another_boot, prepared
@@ -255,14 +256,15 @@ class Monitor:
 
     async def _judge(self, attempt_id: int, status: Status | None) -> None:
         """Say on the board how a process ended whose attempt has not ended by itself."""
-        found = verdict(status)
         config = await self._agent_config(attempt_id)
         directory = self._spawner.directory(attempt_id)
+        result = await asyncio.to_thread(result_of, config, directory, status.code if status else None)
+        found = verdict(status, result)
         if found.outcome == "no_report" and not self._calls_back(config):
             await hand_in_stdout(self._board, attempt_id, directory)
         if found.outcome in ("crashed", "killed", "lost", "no_report"):
             found = found.saying(await asyncio.to_thread(last_line, directory))
-        await self._board.write(end, attempt_id, found)
+        await self._board.write(end, attempt_id, found, result)
 
     # --- small things ------------------------------------------------------------------------------------
 

@@ -98,6 +98,9 @@ class Spawner:
             prompt = await self._in_pool(self._prompt, brief, place, agent, tail)
         except PromptError as error:
             raise SpawnError("prompt_failed", str(error)) from error
+        most, size = runner_of(agent).most_prompt_bytes, len(prompt.encode("utf-8", "surrogateescape"))
+        if most is not None and size > most:
+            raise SpawnError("prompt_failed", f"the prompt has {size} bytes, and the program takes at most {most}")
         return prompt, brief, place, agent
 
     def _prompt(self, brief: dict[str, Any], place: Place, agent: AgentConfig, tail: str | None) -> Prompt:
@@ -164,7 +167,7 @@ def _session(tx: Tx, brief: dict[str, Any], agent: AgentConfig, board_id: str) -
     """The conversation the attempt runs in, as the agent's session_scope says."""
     task = get(tx, brief["task"]["id"])
     return of_work(
-        agent.session_scope, brief["agent"], board_id, project=task["project_id"], task=task["id"],
+        agent.session_scope, agent.known_as(brief["agent"]), board_id, project=task["project_id"], task=task["id"],
         attempt=brief["attempt"], slot=task["slot_id"],
     )  # fmt: skip
 

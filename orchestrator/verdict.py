@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from blackboard.record import Record
 from orchestrator.processes import Status
+from orchestrator.runners.result import Result
 
 WARN_AT = 0.8  # share of a limit after which it is told that the limit is near
 
@@ -27,8 +28,35 @@ class Verdict(NamedTuple):
         return self._replace(detail=f"{self.detail}; its last words: {last_line}") if last_line else self
 
 
-def verdict(status: Status | None) -> Verdict:
-    """The outcome of a process that is gone while its task is still claimed or working."""
+def verdict(status: Status | None, result: Result | None = None) -> Verdict:
+    """The outcome of a process that is gone while its task is still claimed or working.
+
+    What the program says of its own run counts before its exit status; where it says nothing, that counts alone.
+    """
+    found = _by_exit(status)
+    if result is None or result.status == "unknown" or found.outcome in ("spawn_failed", "released"):
+        return found
+    return found._replace(outcome=_outcome(result), detail=_sentence(result))
+
+
+BY_KIND = {"rate_limit": "rate_limited", "busy": "busy", "unknown_agent": "spawn_failed"}
+BY_STATUS = {"ok": "no_report", "timeout": "timed_out", "error": "crashed", "cancelled": "crashed"}
+LONGEST = 400  # characters of the program's own words in a sentence
+
+
+def _outcome(result: Result) -> str:
+    return BY_KIND.get(result.failure_kind or "") or BY_STATUS[result.status]
+
+
+def _sentence(result: Result) -> str:
+    words = " ".join((result.text or "").split())
+    said = f": {words[:LONGEST]}" if words else ""
+    if result.status == "ok":
+        return f"the program said that all went well, and reported no result{said}"
+    return f"the program said {result.status}{f' ({result.failure_kind})' if result.failure_kind else ''}{said}"
+
+
+def _by_exit(status: Status | None) -> Verdict:
     if status is None:
         return Verdict("spawn_failed", "its launcher ended before it could start anything: launcher.log may say why")
     if status.phase == "void":

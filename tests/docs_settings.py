@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from orchestrator.config import AgentConfig, Api, PolicyNumbers, Project, Prompts, Settings, Slots, Tick
+from orchestrator.config_openclaw import Openclaw
 
 # The tables of the file, in its order: heading, what stands before the key, the model, how its keys begin.
 TABLES: tuple[tuple[str, str, type[BaseModel]], ...] = (
@@ -24,6 +25,7 @@ TABLES: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("`[policy]`", "policy.", PolicyNumbers),
     ("`[[projects]]`", "projects.", Project),
     ("`[agents.NAME]`", "agents.NAME.", AgentConfig),
+    ("`[agents.NAME.openclaw]`", "agents.NAME.openclaw.", Openclaw),
     ("`[slots]`", "slots.", Slots),
     ("`[prompts]`", "prompts.", Prompts),
 )
@@ -62,7 +64,7 @@ MEANINGS: Mapping[str, str] = {
     "policy.waits_for_children": "Nothing is handed in while a child task is open.",
     "projects.id": "What tasks call it: letters, digits, `.`, `_`, `-`; at most 64.",
     "projects.title": "What people call it.",
-    "agents.NAME.runner": "How it is started. Any command is the only runner so far.",
+    "agents.NAME.runner": "How it is started: any command, or `openclaw` ([how](openclaw.md)).",
     "agents.NAME.argv": "The program and its arguments; needed while the agent is enabled. See the placeholders below.",
     "agents.NAME.session_scope": "What shares one conversation, for agents that keep them: `{session_key}` is its name.",
     "agents.NAME.roles": "Roles of the team it fills: it takes tasks that ask for one of them.",
@@ -80,6 +82,17 @@ MEANINGS: Mapping[str, str] = {
     "agents.NAME.wake": "`true`: it is only woken and fetches its task itself: [templates](templates.md#agents-that-are-only-woken).",
     "agents.NAME.wake_ack": "What a woken agent answers, alone on the last line it prints.",
     "agents.NAME.policy": "Keys of `[policy]` for this agent's tasks; `[agents.NAME.policy]` is the same as a table.",
+    "agents.NAME.openclaw": 'Only for `runner = "openclaw"`: its own table, below.',
+    "agents.NAME.openclaw.mode": "A turn through a running gateway, an embedded one (`--local`), or a headless one (`agent exec`).",
+    "agents.NAME.openclaw.binary": "The program.",
+    "agents.NAME.openclaw.agent": "The agent's id in openclaw.",
+    "agents.NAME.openclaw.state_dir": "Its state folder (`OPENCLAW_STATE_DIR`), where its `openclaw.json` is too.",
+    "agents.NAME.openclaw.model": "`--model`.",
+    "agents.NAME.openclaw.thinking": "`--thinking`.",
+    "agents.NAME.openclaw.probe": "A command that tells whether a run goes on in the gateway: exit 0 yes, 1 no, else unknown.",
+    "agents.NAME.openclaw.cancel": "A command that ends a run in the gateway, run when its process is gone without its end.",
+    "agents.NAME.openclaw.probe_every_seconds": "Between two probes.",
+    "agents.NAME.openclaw.hold_seconds": "Without a probe: such a run counts as gone after so long; 0: when a person says so.",
     "slots.files": "Files with slots, `.toml` or `.json`.",
     "slots.time_zone": "The IANA zone their `HH:MM` is meant in.",
     "slots.project": "The project of slots that name none.",
@@ -94,6 +107,11 @@ DEFAULTS: Mapping[str, str] = {
     "api.tls_key": "no TLS",
     "projects.id": 'one project, `"default"`',
     "agents.NAME.workspace": "a folder for each task, kept between its attempts",
+    "agents.NAME.openclaw": "see below",
+    "agents.NAME.openclaw.agent": "the same name",
+    "agents.NAME.openclaw.state_dir": "openclaw's own",
+    "agents.NAME.openclaw.model": "openclaw's own",
+    "agents.NAME.openclaw.thinking": "openclaw's own",
     "agents.NAME.policy": "what `[policy]` says",
     "slots.project": "the first project",
     "prompts.templates": "ours",

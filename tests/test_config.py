@@ -141,7 +141,8 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
         "projects": [{"id": "default", "title": "T"}], "agents": {"a": {"argv": ["x"]}}, "argv": ["y", "{task}"],
         "roles": ["r"], "env": {"A": "b"}, "pass_env": ["P"], "prompt": "file", "graceful_signal": "INT",
         "leftovers": "keep", "files": ["/s.toml"], "time_zone": "Europe/Berlin", "project": "default", "runner": "command",
-        "session_scope": "slot",
+        "session_scope": "slot", "mode": "gateway", "binary": "/x/openclaw", "agent": "a", "model": "m", "thinking": "low",
+        "probe": ["p", "{session_key}"], "cancel": ["c"],
         "max_body_bytes": 2048, "log_cap_bytes": 8192,
         "templates": "/t", "wake": True, "wake_ack": "AWAKE",
     }  # fmt: skip
@@ -152,7 +153,10 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
     if path[-1].startswith("tls_"):
         environ |= {"ORCH_API__TLS_CERT": "/c", "ORCH_API__TLS_KEY": "/k"}
 
-    shown: Any = loaded(tmp_path, "[agents.'Code-Bot.1']\nargv = ['x']\n", environ=environ).model_dump(mode="json")
+    text = "[agents.'Code-Bot.1']\nargv = ['x']\n"
+    if "openclaw" in path:
+        text = "[agents.'Code-Bot.1']\nrunner = 'openclaw'\nopenclaw = { agent = 'x' }\n"
+    shown: Any = loaded(tmp_path, text, environ=environ).model_dump(mode="json")
 
     for part in path:
         shown = shown[part]

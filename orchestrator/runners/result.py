@@ -33,3 +33,7 @@ class Result:
     cached_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
+
+    def columns(self) -> dict[str, str | int | float | None]:
+        """What the board keeps of it."""
+        return {name: value for name, value in vars(self).items() if name not in ("status", "final")}

@@ -99,6 +99,7 @@ class Runner:
     `program`: what must be found before anything starts. `argv`, `environment`: of one run. `stdin`: whether the prompt
     goes there. `stop`: how it is ended. `parse`: what the program says of its own run, None where it says nothing.
     `elsewhere`: whether the run lives in another process, so that it may outlive the one we started.
+    `most_prompt_bytes`: a longer prompt is refused before anything starts.
     """
 
     program: Callable[[AgentConfig], str]
@@ -108,6 +109,7 @@ class Runner:
     stop: Callable[[AgentConfig], Stop]
     parse: Callable[[Ended], Result] | None = None
     elsewhere: Callable[[AgentConfig], bool] = lambda _agent: False
+    most_prompt_bytes: int | None = None
 
 
 def graceful(agent: AgentConfig) -> Stop:

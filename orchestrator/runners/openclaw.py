@@ -1,0 +1,68 @@
+"""openclaw in its three forms: a turn through a running gateway, an embedded one (`--local`), a headless one (`exec`).
+
+The prompt goes as a file: an argument is limited to 128 KiB, and `agent` reads no standard input. The deadline we
+hand over ends before our own, so that the program can still say how it went.
+"""
+
+from __future__ import annotations
+
+import signal
+
+from orchestrator.config import AgentConfig
+from orchestrator.runners.openclaw_output import parse
+from orchestrator.runners.runner import Run, Runner, Stop, graceful
+
+MOST_MESSAGE_BYTES = 4 * 1024 * 1024  # of --message-file
+GRACE = 20.0  # seconds: for a TERM to reach the gateway as an abort, with its retries
+EARLIER, SHARE = 60.0, 0.25  # our deadline less so many seconds, or less this share of it where that is less
+QUIET = {
+    "OPENCLAW_NO_AUTO_UPDATE": "1", "OPENCLAW_DISABLE_BONJOUR": "1", "OPENCLAW_SKIP_CHANNELS": "1",
+    "NO_COLOR": "1", "TERM": "dumb", "CI": "1", "NO_UPDATE_NOTIFIER": "1", "DO_NOT_TRACK": "1",
+}  # fmt: skip
+
+
+def deadline(wall_seconds: float) -> int:
+    """Whole seconds for `--timeout`, at least one: its clock begins later than ours, with the first model call."""
+    return max(1, int(wall_seconds - min(EARLIER, wall_seconds * SHARE)))
+
+
+def _argv(run: Run) -> list[str]:
+    openclaw = run.agent.openclaw
+    if openclaw.mode == "exec":
+        words = [openclaw.binary, "agent", "exec", "--cwd", str(run.place.workspace)]
+    else:
+        words = [openclaw.binary, "agent", "--agent", run.agent.known_as(run.name)]
+        words += ["--session-key", str(run.brief["session_key"])]
+    words += ["--message-file", str(run.place.prompt), "--timeout", str(deadline(run.brief["limits"]["wall_seconds"]))]
+    words += ["--local"] if openclaw.mode == "local" else []
+    words += ["--model", openclaw.model] if openclaw.model else []
+    words += ["--thinking", openclaw.thinking] if openclaw.thinking else []
+    return [*words, "--json"]
+
+
+def environment(agent: AgentConfig) -> dict[str, str]:
+    """What every call of openclaw gets for this agent."""
+    folder = agent.openclaw.state_dir
+    return QUIET | ({"OPENCLAW_STATE_DIR": str(folder)} if folder else {})
+
+
+def _stop(agent: AgentConfig) -> Stop:
+    """TERM is the only signal that ends a run elsewhere too; KILL comes late, and never first."""
+    own = "grace_seconds" in agent.model_fields_set
+    return Stop(signal.SIGTERM, graceful(agent).grace if own else GRACE)
+
+
+def _is_elsewhere(agent: AgentConfig) -> bool:
+    return agent.openclaw.mode == "gateway"
+
+
+OPENCLAW = Runner(
+    program=lambda agent: agent.openclaw.binary,
+    argv=_argv,
+    environment=lambda run: environment(run.agent),
+    stdin=lambda _agent: False,
+    stop=_stop,
+    parse=parse,
+    elsewhere=_is_elsewhere,
+    most_prompt_bytes=MOST_MESSAGE_BYTES,
+)

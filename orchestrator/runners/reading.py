@@ -1,0 +1,45 @@
+"""Reads what an attempt's program left in its logs, and has its runner's parser make a Result of it. Blocking.
+
+The launcher cuts the middle out of a log that grew too long, never its end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+from blackboard.tokens import redact
+from orchestrator.config import AgentConfig
+from orchestrator.runners.result import Result
+from orchestrator.runners.runner import Ended, Place
+from orchestrator.runners.table import runner_of
+
+MOST = 16 * 1024 * 1024  # bytes of standard output; openclaw's meta part alone may have some hundred thousand
+MOST_COMPLAINTS = 16 * 1024  # bytes of standard error, its end
+MOST_TEXT = 8000  # characters of the result kept on the board; all of it is in the log
+
+
+def result_of(agent: AgentConfig | None, directory: Path, code: int | None) -> Result | None:
+    """What the program says of its run; None when its runner reads nothing."""
+    parse = runner_of(agent).parse if agent is not None else None
+    if parse is None:
+        return None
+    place = Place(directory, directory)
+    found = parse(Ended(_end(place.stdout, MOST), _end(place.stderr, MOST_COMPLAINTS), code))
+    return dataclasses.replace(found, text=_bounded(redact(found.text)) if found.text else None)
+
+
+def _bounded(text: str) -> str:
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}… ({len(text)} characters)"
+
+
+def _end(path: Path, most: int) -> str:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - most))
+            return file.read(most).decode("utf-8", "replace")
+    except OSError:
+        return ""
