@@ -6,6 +6,7 @@ All three say the same: an agent picks the one its shell cannot break. Content t
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -124,7 +125,16 @@ def _json(body: bytes) -> dict[str, Any]:
         raise Invalid(f"this is not JSON ({error}): a form or a raw body needs no quoting, see the contract") from None
     if not isinstance(fields, dict):
         raise Invalid('send a JSON object, like {"status": "working"}')
+    json.loads(body.decode(), object_pairs_hook=_each_once, parse_int=str, parse_float=str)
     return fields
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> None:
+    """Refuse an object that says a thing twice: readers differ about which of the two counts."""
+    if len(pairs) > 1 and len({name for name, _ in pairs}) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Invalid(f"`{_short(twice)}` is twice in one object of the JSON: give it once")
 
 
 def _form(body: bytes, model: type[BaseModel]) -> dict[str, Any]:

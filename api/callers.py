@@ -26,10 +26,12 @@ HOW = (
 def token_hash(scope: Scope) -> bytes:
     """The hash of the request's token; Unauthorized unless there is exactly one, well formed."""
     values = [value for name, value in scope["headers"] if name == b"authorization"]
-    matches = [_BEARER.fullmatch(value) for value in values]
-    if len(matches) != 1 or matches[0] is None:
-        raise Unauthorized(HOW)
-    return tokens.digest(matches[0][1].decode())
+    if len(values) != 1:
+        raise Unauthorized(("this request carries no token: " if not values else "give one token, not several: ") + HOW)
+    match = _BEARER.fullmatch(values[0])
+    if match is None:
+        raise Unauthorized("this is no token of this server: " + HOW)
+    return tokens.digest(match[1].decode())
 
 
 def who(rows: Rows, token: bytes) -> Caller:

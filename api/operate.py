@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import Response
 
 from api import answers, media, schemas
@@ -103,6 +103,12 @@ class SlotsReport(BaseModel):
     schedules: Annotated[
         dict[str, list[dict[str, Any]]] | None, Field(description="Or a list of records for each agent.")
     ] = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> SlotsReport:
+        if self.slots is None and self.schedules is None:
+            raise ValueError("give slots, a list of records, or schedules, such a list for each agent")
+        return self
 
 
 async def post_slots(call: Call) -> Response:
