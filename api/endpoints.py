@@ -20,6 +20,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from api import bodies
+from api.places import Places
 from api.problems import HttpError
 from blackboard.board import Board
 from blackboard.errors import NotFound
@@ -44,6 +45,7 @@ class ApiConfig:
     uploads: Path | None = None  # the folder of files that were sent whole; None: beside the board
     max_upload_bytes: int = 256 * 1024 * 1024  # of such a file
     upload_seconds: float = 900.0  # until the whole of it has arrived
+    max_streams: int = 100  # of events, open at once
     fresh_write_seconds: float = 5.0  # /readyz: how old the last proof that the board can be written may be
 
 
@@ -55,6 +57,7 @@ class Api:
     config: ApiConfig
     wake: Callable[[], None]
     ready: Callable[[], Sequence[str]]
+    places: Places = field(default_factory=Places)  # of event streams
     reading_files: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     @property
@@ -161,9 +164,14 @@ class Endpoint:
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
+def as_json(content: object) -> str:
+    """JSON on one line."""
+    return _JSON.encode(content)
+
+
 def answer(content: object, status: int = 200) -> Response:
     """JSON on a line of its own, so that a terminal shows it well."""
-    return Response(_JSON.encode(content).encode() + b"\n", status, media_type="application/json")
+    return Response(as_json(content).encode() + b"\n", status, media_type="application/json")
 
 
 def router(api: Api, table: Iterable[Endpoint]) -> Router:

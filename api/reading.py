@@ -79,11 +79,11 @@ async def read_events(call: Call) -> Response:
 
 
 def _events(rows: Rows, token: bytes, query: EventsQuery) -> dict[str, Any]:
-    events = questions.events(rows, query.after, query.limit, _reach(rows, token, query.task))
+    events = questions.events(rows, query.after, query.limit, reach(rows, token, query.task))
     return {"events": events, "next": events[-1]["id"] if events else query.after, "more": len(events) == query.limit}
 
 
-def _reach(rows: Rows, token: bytes, task: int | None) -> int | None:
+def reach(rows: Rows, token: bytes, task: int | None) -> int | None:
     """Which task's events the caller gets; None for everybody's. An attempt gets its own task's, asked or not."""
     caller = callers.who(rows, token)
     if caller.attempt is not None:

@@ -20,6 +20,7 @@ import aiosqlite
 
 from blackboard import migrations
 from blackboard.clock import Clock, SystemClock
+from blackboard.commits import Commits
 from blackboard.errors import BadBoard, BlackboardError, Conflict, Invalid, NotFound, Refused, Unavailable
 
 T = TypeVar("T")
@@ -98,7 +99,7 @@ class _Writer(threading.Thread):
     nothing of the batch counts, and its items run again one by one, each with its own commit.
     """
 
-    def __init__(self, connection: sqlite3.Connection, settle: Callable[[list[_Item]], None]) -> None:
+    def __init__(self, connection: sqlite3.Connection, settle: Callable[[list[_Item], bool], None]) -> None:
         super().__init__(name="board-writer", daemon=True)
         self._connection = connection
         self._settle = settle
@@ -111,6 +112,7 @@ class _Writer(threading.Thread):
 
     def run(self) -> None:
         while (batch := self._waiting()) is not None:
+            before = self._connection.total_changes
             try:
                 self._do(batch)
             except BaseException as error:  # nobody may wait for ever on a writer that fell over
@@ -118,7 +120,7 @@ class _Writer(threading.Thread):
                     self._rollback()
                 for item in batch:
                     item.error = item.error or error
-            self._settle(batch)
+            self._settle(batch, self._connection.total_changes != before)
         self._connection.close()
 
     def _do(self, batch: list[_Item]) -> None:
@@ -262,6 +264,7 @@ class Board:
         self.path = path
         self.clock = clock
         self.board_id: str = writer.execute("SELECT value FROM meta WHERE key = 'board_id'").fetchone()[0]
+        self.commits = Commits()  # told of every change, another process's too once `foreign_commits` has seen it
         self._loop = asyncio.get_running_loop()
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._all_readers = readers
@@ -319,6 +322,8 @@ class Board:
         version: int = await self.write(_data_version, self._connection)
         changed = self._data_version is not None and version != self._data_version
         self._data_version = version
+        if changed:
+            self.commits.tell()
         return changed
 
     async def close(self) -> None:
@@ -329,9 +334,11 @@ class Board:
         self._writer.put(None)
         await asyncio.to_thread(self._writer.join)
 
-    def _settle(self, batch: list[_Item]) -> None:
+    def _settle(self, batch: list[_Item], changed: bool) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
             self._loop.call_soon_threadsafe(_answer, batch)
+            if changed:
+                self._loop.call_soon_threadsafe(self.commits.tell)
 
 
 def _answer(batch: list[_Item]) -> None:

@@ -81,17 +81,18 @@ async def live(
                 if told.is_set():
                     say.say({"stopping": True}, _farewell(wish))
             finally:
-                await _ended(works, wish, server, serving)
+                await _ended(works, wish, board, server, serving)
             say.say({"stopped": True}, f"stopped; {spoken.command(settings)} run goes on where it was")
         finally:
             await board.close()
 
 
-async def _ended(works: Works, wish: Wish, server: listening.Server, serving: asyncio.Task[None]) -> None:
-    """Agents first: until the last of them has ended it may report."""
+async def _ended(works: Works, wish: Wish, board: Board, server: listening.Server, serving: asyncio.Task[None]) -> None:
+    """Agents first: until the last of them has ended it may report. Then whoever waits for events, then the server."""
     try:
         await works.stop(wish.on_exit)
     finally:
+        board.commits.end()
         server.stop()
         await serving
 

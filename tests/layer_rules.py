@@ -36,6 +36,7 @@ ONLY_IN: dict[str, set[str]] = {
     "httpx": {"orchestrator.remote"},
     "httpx2": set(),
     "jinja2": {"prompts", "api"},
+    "sse_starlette": {"api"},
     "starlette": {"api"},
     "python_multipart": {"api.multipart"},
     "uvicorn": {"orchestrator"},
