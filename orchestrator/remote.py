@@ -6,9 +6,11 @@ Never goes through a proxy and never follows a redirect: the token is for the da
 
 from __future__ import annotations
 
+import json
 import ssl
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import httpx
 
 from orchestrator import exits
 
+SILENCE = httpx.Timeout(40.0, connect=3.0)  # of a stream: the daemon says something every 15 seconds
 TIMEOUT = httpx.Timeout(30.0, connect=3.0)
 AGAIN_SECONDS = 0.5  # before a lost answer is asked for again
 _CODES = {
@@ -53,6 +56,41 @@ def post(url: str, path: str, body: dict[str, Any], *, token: str, certificate: 
                 "look at the task before saying it again",
                 exits.UNREACHABLE,
             ) from error
+
+
+def events(
+    url: str, after: int, task: int | None, *, token: str, certificate: Path | None = None
+) -> Iterator[dict[str, Any]]:
+    """Events after one, as the daemon streams them, until the stream ends or is silent for too long.
+
+    NotListening when nobody took the connection; Exit with the server's sentence when it refuses.
+    """
+    query = {"after": str(after)} | ({"task": str(task)} if task is not None else {})
+    headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
+    try:
+        with (
+            httpx.Client(verify=_trust(url, certificate), trust_env=False, timeout=SILENCE) as client,
+            client.stream("GET", url + "/api/events/stream", params=query, headers=headers) as answer,
+        ):
+            if not answer.headers.get("content-type", "").startswith("text/event-stream"):
+                answer.read()
+                _understood(answer, url)
+                raise exits.Exit(f"{url} answers, but streams no events: does something else listen there?")
+            yield from _told(answer.iter_bytes())
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise NotListening(str(error)) from error
+    except httpx.TransportError:
+        return
+
+
+def _told(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+    """The events of a stream. Each is one `data` line of JSON, whole or not there; the rest repeats what is in it."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")  # not by splitlines: JSON may hold U+2028 and its kin
+        for line in lines:
+            if line.startswith(b"data: "):
+                yield json.loads(line.removeprefix(b"data: "))
 
 
 def _trust(url: str, certificate: Path | None) -> ssl.SSLContext | bool:

@@ -1,11 +1,10 @@
 """`events` and `logs`: what happened, and what an agent printed, as it comes.
 
-Both read files only and end cleanly on Ctrl-C.
+Both end cleanly on Ctrl-C. Following asks the daemon that holds the board, or reads the file: see `following`.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,6 @@ from orchestrator.commands.frame import Call, command
 if TYPE_CHECKING:
     from blackboard.board import ReadOnly
 
-LOOK_SECONDS = 0.25
 PAGE = 500
 
 
@@ -35,7 +33,7 @@ def events(call: Call, follow: bool, after: int | None, task: int | None, limit:
         if task is not None:
             _must_exist(board, task)
         after = _latest(board, task, limit or 50) if after is None else after
-        for event in _pages(board, after, task, follow):
+        for event in _following(call, board, after, task) if follow else _pages(board, after, task):
             line = _line(event, "" if call.as_json else titles.of(event["task_id"]))
             call.screen.stream(narration.as_value(event), line, narration.style_of(event))
             shown += 1
@@ -68,18 +66,23 @@ def _latest(board: ReadOnly, task: int | None, most: int) -> int:
     return int(row["id"]) - 1 if row and row["id"] is not None else 0
 
 
-def _pages(board: ReadOnly, after: int, task: int | None, follow: bool) -> Iterator[dict[str, Any]]:
+def _pages(board: ReadOnly, after: int, task: int | None) -> Iterator[dict[str, Any]]:
     from blackboard import questions
 
-    while True:
-        page = questions.events(board, after, PAGE, task)
-        for event in page:
-            after = int(event["id"])
-            yield event
-        if not page and not follow:
-            return
-        if not page:
-            time.sleep(LOOK_SECONDS)
+    while page := questions.events(board, after, PAGE, task):
+        after = int(page[-1]["id"])
+        yield from page
+
+
+def _following(call: Call, board: ReadOnly, after: int, task: int | None) -> Iterator[dict[str, Any]]:
+    from orchestrator.following import Following
+
+    return Following(call.settings, board, after, task, _aside).events()
+
+
+def _aside(sentence: str) -> None:
+    """A sentence for a person, out of the way of the answer."""
+    click.echo(f"orchestrator: {sentence}", err=True)
 
 
 @command("logs", short_help="What the agent of a task printed.")
