@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from blackboard import repeats, tokens
@@ -149,6 +149,7 @@ STEPS = some.lists(
 )  # fmt: skip
 
 
+@settings(deadline=None, max_examples=60)  # each opens a board of its own: a busy machine is slow, not wrong
 @given(STEPS)
 def test_any_interleaving_of_repeats_has_one_effect_a_key(steps: list[tuple[str, str, bytes, bool]]) -> None:
     """Keys, tokens and contents mixed; some calls fail at their first try. Held against a dict as the model."""
