@@ -11,6 +11,7 @@ import asyncio
 import logging
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from blackboard import attempts
@@ -26,6 +27,7 @@ from orchestrator.processes import Identity, Status
 from orchestrator.runners.reading import result_of
 from orchestrator.runners.table import runner_of
 from orchestrator.spawner import Spawner, SpawnError, last_line
+from orchestrator.spool import Spools
 from orchestrator.traces import Printed, agent_of, launcher_of, leave_to, never_started, of_another_boot, prepared
 from orchestrator.verdict import Limit, Verdict, between_looks, limits, verdict
 from orchestrator.waiting import first_of
@@ -49,6 +51,7 @@ class Monitor:
         self._news: dict[int, asyncio.Event] = {}
         self._said: dict[int, set[tuple[str, str | None]]] = {}
         self._farewell = Farewell(board, settings, spawner, self._told)
+        self._spools = Spools(board, settings, spawner.directory, wake)
 
     def begin(self, attempt_id: int, token: str | None = None) -> None:
         """Begin the life of an attempt: start it (a claim's token) or adopt it (None)."""
@@ -89,6 +92,9 @@ class Monitor:
     async def stop(self) -> None:
         """End every living attempt, not charged, and wait until all are gone or known not to be provable."""
         self._farewell.hurry()
+        for row in await self._board.read(attempts.not_gone):
+            with suppress(BlackboardError):
+                await self._spools.take(row["id"], final=False)
         await self._board.write(stop_all)  # a write sees the claims that were queued before it; a read might not
         await self.reconcile()
         for news in self._news.values():
@@ -126,6 +132,7 @@ class Monitor:
             agent = await self._agent_of(attempt_id, launcher)
             await self._watch(attempt_id, launcher, agent)
         if await self._farewell.see_off(attempt_id, launcher):
+            await self._spools.take(attempt_id, final=True)  # what came too late is refused, and told
             self._said.pop(attempt_id, None)
         else:
             await asyncio.sleep(LOOK_AGAIN)
@@ -210,7 +217,9 @@ class Monitor:
         if not self._calls_back(await self._agent_config(attempt_id)):
             await self._board.write(start_for, attempt_id)
         ended = asyncio.create_task(processes.exited(agent))
+        spooling = asyncio.create_task(self._spools.watch(attempt_id))
         try:
+            await self._spools.take(attempt_id, final=False)  # before any limit: it may have reported long ago
             printed = Printed(self._spawner.directory(attempt_id))
             while not ended.done() and processes.alive(agent):
                 row = await self._board.one(attempts.ONE_NOT_GONE, id=attempt_id)
@@ -225,6 +234,7 @@ class Monitor:
             await self._judge(attempt_id, await self._last_status(attempt_id, launcher))
         finally:
             ended.cancel()
+            spooling.cancel()
 
     async def _within_limits(self, row: Record, found: list[Limit]) -> float | None:
         """Warn, or end the attempt at a limit; seconds until the next look, None when it has ended."""
@@ -232,6 +242,8 @@ class Monitor:
         now = self._board.clock.boot()
         over = next((limit for limit in found if limit.at <= now), None)
         if over is not None:
+            if await self._spools.take(attempt_id, final=False):
+                return 0.0
             await self._board.write(end, attempt_id, Verdict(over.outcome, f"{over.sentence} is over"))
             return None
         near = next((limit for limit in found if limit.warn_at <= now), None)
@@ -255,7 +267,8 @@ class Monitor:
             await asyncio.sleep(STATUS_POLL)
 
     async def _judge(self, attempt_id: int, status: Status | None) -> None:
-        """Say on the board how a process ended whose attempt has not ended by itself."""
+        """Say on the board how a process ended whose attempt has not ended by itself, nor by what it left to say."""
+        await self._spools.take(attempt_id, final=True)
         config = await self._agent_config(attempt_id)
         directory = self._spawner.directory(attempt_id)
         result = await asyncio.to_thread(result_of, config, directory, status.code if status else None)

@@ -125,7 +125,7 @@ class Spawner:
         try:
             place.workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
             traces.leave_to(place.directory, brief["claimed_at"])
-            _make_directory(place.directory)
+            _make_directory(place.spool)
             _write(place.prompt, prompt)
             _write(place.curl_conf, kit.curl_config(token))
             _write(

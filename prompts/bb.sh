@@ -1,6 +1,7 @@
 # bb: report to the blackboard in one word. Plain POSIX sh with curl; good from any folder, with an empty environment.
 # Texts never become part of a command line: each field of a report is a file in $report, kept byte for byte.
-# Exit: 0 stored · 1 refused, the sentence says why · 2 used wrongly · 75 no answer from the API, try again later.
+# A report that gets no good answer is kept in the attempt's spool, from where it is taken in by its turn, once.
+# Exit: 0 stored, or kept in the spool · 1 refused, the sentence says why · 2 used wrongly · 75 try again later.
 
 PATH=${PATH:-/usr/local/bin:/usr/bin:/bin}
 LC_ALL=C
@@ -9,12 +10,17 @@ umask 077
 set -u
 url=$base/api/projects/$project/tasks/$task
 wanted=next
+spool=${conf%/*}/spool
+route=
+payload=
 
 usage() {
     cat <<'USAGE'
 usage: bb start                                you have begun
        bb output TYPE TITLE FILE|- [SUMMARY]   hand in the content of a file, or of standard input
        bb path TYPE TITLE PATH [SUMMARY]       hand in a file of your workspace by its path
+       bb upload FILE [--type TYPE] [--title TITLE|-] [--summary TEXT]
+                                               hand in a file whole, whatever is in it
        bb submit [COMMENT|-]                   done: hand the task in for review
        bb fail [--final] TEXT|-                it cannot be done; --final: trying again would not help
        bb block KIND TEXT|-                    you need something; KIND: needs_input dependency capability transient
@@ -69,7 +75,8 @@ encoded() { od -An -v -tx1 <"$report/$1" | tr -d ' \n' | sed 's/../%&/g'; }
 # Its key is the same at each of curl's retries: what was stored, and only its answer lost, is not stored twice.
 send() {
     cd "$report" || die 'the report is gone'
-    key=${report##*/}-$$-$(date +%s)
+    key=bb-$$-$(date +%s)-${report##*[./]}
+    [ -z "$route" ] || in_turn
     code=$(curl -q --config "$conf" --header "Idempotency-Key: $key" --output answer --write-out '%{http_code}' "$@")
     fate=$?
     case $fate:$code in
@@ -90,13 +97,81 @@ send() {
     esac
 }
 
+# in_turn: what waits in the spool goes first. It is taken in within a second or two while somebody takes it.
+in_turn() {
+    tries=0
+    while behind; do
+        [ $tries -lt 5 ] || later
+        tries=$((tries + 1))
+        sleep 1
+    done
+}
+
+behind() {
+    for each in "$spool"/[0-9]*.json; do
+        if [ -e "$each" ]; then return 0; fi
+    done
+    return 1
+}
+
+# later: no good answer. The report goes into the spool; where that is impossible it is told to try again. Ends bb.
 later() {
+    if [ -n "$route" ] && keep; then
+        printf '%s\n' 'bb: the API gives no good answer. Your report is kept and will be taken in by its turn: do not repeat it, go on as if it were stored.'
+        exit 0
+    fi
     printf '%s\n' 'bb: the API gave no good answer. Nothing is lost: keep your result in your folder and run the same command again later.' >&2
     exit 75
 }
 
+# keep: write the report into the spool, whole or not at all, under the next number.
+keep() {
+    mkdir -p "$spool" 2>/dev/null && part=$(mktemp "$spool/.part.XXXXXX" 2>/dev/null) || return 1
+    trap 'rm -rf "$report" "$part"' EXIT
+    if [ -n "$payload" ]; then
+        cp "$payload" "$part" 2>/dev/null && mv "$part" "$spool/$key.file" || return 1
+    fi
+    as_json >"$part" && number=$(last_number) || return 1
+    while number=$((number + 1)); do
+        name=$spool/$(printf '%06d' "$number").json
+        if ln "$part" "$name" 2>/dev/null; then return 0; fi
+        [ -e "$name" ] || return 1
+    done
+}
+
+# as_json: the report as the spool holds it. Percent signs and digits need no quoting.
+as_json() {
+    printf '{"route": "%s", "key": "%s", ' "${route#/}" "$key" || return 1
+    [ -z "$payload" ] || printf '"file": "%s", ' "$key.file"
+    joint='"form": "'
+    for name in agent body comment content content_path description detail final kind status summary title type; do
+        [ -f "$name" ] || continue
+        printf '%s%s=' "$joint" "$name"
+        encoded "$name" || return 1
+        joint='&'
+    done
+    [ "$joint" = '&' ] || printf '%s' "$joint"
+    printf '"}\n'
+}
+
+# last_number: the highest number a report of the spool has had.
+last_number() {
+    highest=0
+    for each in "$spool"/[0-9]*.json "$spool"/[0-9]*.json.taken; do
+        each=${each##*/}
+        each=${each%%.*}
+        each=${each#"${each%%[!0]*}"}
+        case $each in
+        '' | *[!0-9]* | ??????????*) ;;
+        *) [ "$each" -le "$highest" ] || highest=$each ;;
+        esac
+    done
+    printf '%s' "$highest"
+}
+
 # send_form ROUTE: every field of the report, as a form. (curl drops the name of an empty file: hence the --data.)
 send_form() {
+    route=$1
     set -- "$url$1"
     cd "$report" || die 'the report is gone'
     for name in *; do
@@ -134,6 +209,7 @@ hand_in_content() {
     query="type=$(encoded type)&title=$(encoded title)&summary=$(encoded summary)"
     # The address goes through a file too: a long summary has no place among the arguments, which everybody can see.
     printf 'url = "%s"\n' "$url/outputs?$query" >"$report/request" || die 'the report could not be written'
+    route=/outputs
     send --config request --header 'Content-Type: text/plain; charset=utf-8' --data-binary @content
 }
 
@@ -149,6 +225,35 @@ hand_in_path() {
     if [ "$2" = - ]; then field summary -; else field summary "${4-}"; fi
     printf '%s' "$path" >"$report/content_path"
     send_form /outputs
+}
+
+hand_in_whole() {
+    [ -f "$1" ] && [ -r "$1" ] || die "there is no file that can be read at $1"
+    case $1 in
+    /*) whole=$1 ;;
+    *) whole=$(pwd)/$1 ;;
+    esac
+    type=other title=${1##*/} summary=
+    shift
+    while [ $# -gt 0 ]; do
+        [ $# -gt 1 ] || wrong
+        case $1 in
+        --type) type=$2 ;;
+        --title) title=$2 ;;
+        --summary) summary=$2 ;;
+        *) wrong ;;
+        esac
+        shift 2
+    done
+    new_report
+    field type "$type"
+    first=$title
+    heading "$title"
+    if [ "$first" = - ]; then field summary -; else field summary "$summary"; fi
+    ln -s "$whole" "$report/payload" || die 'the report could not be written'
+    route=/outputs payload=payload
+    send --max-time 900 --retry-max-time 900 --form 'type=<type' --form 'title=<title' --form 'summary=<summary' \
+        --form 'file=@payload;type=application/octet-stream' "$url/outputs"
 }
 
 # status WORD: the status, with the fields that the report holds already.
@@ -168,6 +273,10 @@ start)
 output)
     [ $# -eq 3 ] || [ $# -eq 4 ] || wrong
     hand_in_content "$@"
+    ;;
+upload)
+    [ $# -ge 1 ] || wrong
+    hand_in_whole "$@"
     ;;
 path)
     [ $# -eq 3 ] || [ $# -eq 4 ] || wrong

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import shlex
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -59,6 +60,7 @@ TOOLS: Mapping[str, str] = {
     "url": "The task's address; `/status`, `/outputs`, `/comments`, `/heartbeat`, `/children` come behind it.",
     "curl": "`curl` with the attempt's configuration file, which holds the right to report; quoted for a shell.",
     "bb": "The path of the small program that reports; quoted for a shell.",
+    "spool": "The folder for reports while the API does not answer.",
     "workspace": "The folder the agent works in.",
     "end": "A word that ends a here-document: nobody who wrote a text can know it.",
     "output_types": "The types an output may have.",
@@ -102,6 +104,7 @@ def values(
         "url": f"{base_url.rstrip('/')}/api/projects/{quote(project)}/tasks/{task['id']}",
         "curl": f"curl --config {shlex.quote(curl_conf)}",
         "bb": shlex.quote(bb),
+        "spool": str(PurePosixPath(bb).with_name("spool")),
         "workspace": workspace,
         "more": {key: value for key, value in task["data"].items() if key not in NOT_MORE},
         "end": f"END_{secrets.token_hex(8)}",  # nobody who wrote a text could know it, so no text can contain it

@@ -6,10 +6,14 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from api.multipart import FileForm
+from blackboard.spooled import Spooled, understood
+from orchestrator.spool import waiting
 from prompts import bb_script, curl_config
 from tests.recorder import NASTY, TOKEN, Kit, Recorder, recording, shell
 
@@ -167,22 +171,118 @@ def test_a_refusal_is_exit_code_1_with_the_servers_sentence(server: Recorder, ki
 
 
 @pytest.mark.parametrize("status", [302, 408, 429, 500, 502, 503])
-def test_no_good_answer_is_exit_code_75(server: Recorder, kit: Kit, status: int) -> None:
+def test_no_good_answer_leaves_the_report_in_the_spool(server: Recorder, kit: Kit, status: int) -> None:
     server.answers = [(status, "<html>" + "x" * 100_000)]
 
-    done = bb(kit, "submit")
+    done = bb(kit, "submit", NASTY)
 
+    assert done.returncode == 0
+    assert b"do not repeat it" in done.stdout
+    assert len(done.stderr) < 5_000
+    (told,) = spooled(kit)
+    assert (told.route, told.report.model_dump(exclude_unset=True)) == (
+        "status",
+        {"status": "review", "comment": NASTY},
+    )
+
+
+def spooled(kit: Kit) -> list[Spooled]:
+    """What waits in the spool, by the order it will be taken in."""
+    return [understood((kit.directory / "spool" / name).read_bytes()) for name in waiting(kit.directory / "spool")]
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Kit:
+    """A kit whose API is not there."""
+    return Kit(tmp_path / "it's a=b" / "attempts 7", tmp_path / "work space").make("http://127.0.0.1:9")
+
+
+def test_without_an_api_every_word_is_kept_in_its_order_byte_for_byte(alone: Kit) -> None:
+    (alone.workspace / "f").write_text(NASTY, newline="")
+    words: list[list[str]] = [
+        ["start"], ["output", "data", "t", f"{alone.workspace}/f", NASTY], ["path", "data", NASTY, "/x y"],
+        ["upload", f"{alone.workspace}/f"], ["comment", NASTY], ["heartbeat"], ["child", "t", NASTY, "ada"],
+        ["fail", "--final", NASTY],
+    ]  # fmt: skip
+    quick = "sleep() { :; }\n"  # in turn behind those that wait: the pauses are not what is tested
+    Path(alone.bb).write_text(Path(alone.bb).read_text().replace("set -u\n", f"set -u\n{quick}", 1))
+
+    for each in words:
+        done = bb(alone, *each)
+        assert (done.returncode, b"is kept" in done.stdout) == (0, True), done.stderr
+
+    told = [(each.route, each.report.model_dump(exclude_unset=True)) for each in spooled(alone)]
+    assert told == [
+        ("status", {"status": "working"}),
+        ("outputs", {"type": "data", "title": "t", "summary": NASTY, "content": NASTY}),
+        ("outputs", {"type": "data", "title": NASTY, "summary": "", "content_path": "/x y"}),
+        ("outputs", {"type": "other", "title": "f", "summary": ""}),
+        ("comments", {"body": NASTY}),
+        ("heartbeat", {}),
+        ("children", {"title": "t", "description": NASTY, "agent": "ada"}),
+        ("status", {"status": "failed", "final": True, "detail": NASTY}),
+    ]
+    file = spooled(alone)[3].file
+    assert file is not None
+    assert (alone.directory / "spool" / file).read_bytes() == NASTY.encode()
+    assert len({each.key for each in spooled(alone)}) == len(words)
+    assert not [path for path in (alone.directory / "spool").iterdir() if path.name.startswith(".")]
+    assert sorted(path.name for path in alone.directory.iterdir()) == ["bb", "curl.conf", "spool"]
+
+
+def test_a_large_text_is_kept_whole(alone: Kit) -> None:
+    assert bb(alone, "fail", "-", stdin=BIG).returncode == 0
+    (told,) = spooled(alone)
+    assert told.report.model_dump()["detail"] == BIG
+
+
+def test_many_at_once_lose_no_report(alone: Kit) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        codes = list(pool.map(lambda n: bb(alone, "comment", str(n)).returncode, range(16)))
+    assert codes == [0] * 16
+    assert {each.report.model_dump()["body"] for each in spooled(alone)} == {str(n) for n in range(16)}
+
+
+def test_behind_what_waits_in_the_spool_nothing_is_sent(server: Recorder, kit: Kit) -> None:
+    server.answers = [(503, {"detail": "not just now"})]
+    bb(kit, "comment", "first")
+    assert bb(kit, "comment", "second").returncode == 0
+    assert len(server.requests) == 1
+    box = kit.directory / "spool"
+    for name in waiting(box):
+        (box / name).rename(box / f"{name}.taken")
+    assert bb(kit, "comment", "third").stdout == b"go on\n"
+    server.answers = [(503, {})]
+    bb(kit, "comment", "fourth")
+    assert waiting(box) == ["000003.json"]
+
+
+def test_a_spool_that_cannot_be_written_is_exit_code_75(alone: Kit) -> None:
+    (alone.directory / "spool").write_text("a file")
+    done = bb(alone, "submit")
     assert done.returncode == 75
     assert b"run the same command again later" in done.stderr
-    assert len(done.stderr) < 5_000
 
 
-def test_an_api_that_is_not_there_is_exit_code_75(tmp_path: Path) -> None:
-    kit = Kit(tmp_path / "a", tmp_path / "w").make("http://127.0.0.1:9")
+def test_a_question_without_an_answer_is_exit_code_75(alone: Kit) -> None:
+    assert bb(alone, "show").returncode == 75
+    assert not (alone.directory / "spool").exists()
 
-    done = bb(kit, "start")
 
-    assert done.returncode == 75
+def test_a_file_is_sent_whole(server: Recorder, kit: Kit) -> None:
+    content = bytes(range(256)) * 100
+    (kit.workspace / "it's;\"a,b.png").write_bytes(content)
+
+    words = ["--type", "data", "--title", NASTY.replace("\n", " "), "--summary", NASTY]
+    assert bb(kit, "upload", "it's;\"a,b.png", *words, cwd=str(kit.workspace)).returncode == 0
+
+    request = server.last
+    assert (request.method, request.path) == ("POST", "/api/projects/demo/tasks/7/outputs")
+    got = bytearray()
+    form = FileForm(request.kind.encode(), got.extend)
+    form.write(request.body)
+    assert form.end() == {"type": "data", "title": NASTY.replace("\n", " "), "summary": NASTY}
+    assert bytes(got) == content
 
 
 def test_a_short_fault_is_tried_again_by_curl_and_only_the_last_answer_counts(server: Recorder, tmp_path: Path) -> None:
@@ -215,6 +315,9 @@ def test_each_run_has_a_key_of_its_own(server: Recorder, kit: Kit) -> None:
         ["output", "data", "t"],
         ["child", "t"],
         ["submit", "a", "b"],
+        ["upload"],
+        ["upload", "/etc/passwd", "--title"],
+        ["upload", "/etc/passwd", "--what", "x"],
     ],
 )
 def test_wrong_use_is_exit_code_2_and_sends_nothing(server: Recorder, kit: Kit, words: list[str]) -> None:
@@ -253,9 +356,9 @@ def test_every_shell_runs_it_the_same(server: Recorder, kit: Kit, path: str) -> 
 
 
 def test_nothing_is_left_in_the_attempts_directory(server: Recorder, kit: Kit) -> None:
-    server.answers = [(200, {}), (409, {"detail": "no"}), (500, {})]
+    server.answers = [(200, {}), (409, {"detail": "no"})]
 
-    for _ in range(3):
+    for _ in range(2):
         bb(kit, "comment", "x")
 
     assert sorted(path.name for path in kit.directory.iterdir()) == ["bb", "curl.conf"]
@@ -280,6 +383,7 @@ def test_no_text_and_no_token_is_among_the_arguments_of_curl(server: Recorder, k
         ["fail", "SECRET"],
         ["submit", "SECRET"],
         ["output", "data", "SECRET", "-", "SECRET"],
+        ["upload", "/etc/passwd", "--title", "SECRET", "--summary", "SECRET"],
         ["child", "SECRET", "SECRET"],
     ):
         subprocess.run([kit.bb, *words], input=b"SECRET", env=environment, capture_output=True, check=True, timeout=50)

@@ -58,8 +58,9 @@ def test_every_command_line_of_the_prompt_reports_byte_for_byte(server: Recorder
 
     routes = [route for route, _ in seen]
     reports = ["status", "outputs", "outputs", "status", "status", "status"]
+    uploads = ["outputs"]
     by_bb, by_curl = ["heartbeat", "comments", "children", "7"], ["comments", "heartbeat", "children", "7"]
-    assert routes == [*reports, *by_bb, *reports, *by_curl]
+    assert routes == [*reports[:2], *uploads, *reports[2:], *by_bb, *reports, *by_curl]
     text = NASTY.encode()
     for route, request in seen:
         if request.method == "GET":
@@ -67,6 +68,8 @@ def test_every_command_line_of_the_prompt_reports_byte_for_byte(server: Recorder
         elif request.kind.startswith("text/plain"):
             assert request.body == text
             assert request.query.get("summary", NASTY) == NASTY
+        elif request.kind.startswith("multipart/form-data"):
+            assert text in request.body
         elif request.kind == "application/json":
             assert json.loads(request.body)["content_path"] == str(kit.workspace / "FILE")
         elif route == "status" and request.form["status"] in (b"failed", b"blocked"):

@@ -14,6 +14,7 @@ from typing import Any
 from orchestrator.config import AgentConfig
 from orchestrator.processes import MARKER
 from orchestrator.runners.result import Result
+from orchestrator.spool import NAME
 
 # What an agent inherits of our own environment: never a secret of the orchestrator's.
 INHERITED = (
@@ -48,6 +49,10 @@ class Place:
     @property
     def bb(self) -> Path:
         return self.directory / "bb"
+
+    @property
+    def spool(self) -> Path:
+        return self.directory / NAME
 
     @property
     def launch(self) -> Path:
