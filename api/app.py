@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from starlette.types import ASGIApp
 
-from api import callbacks, document, health, operate, reading, streaming, uploads
+from api import callbacks, document, downloads, health, operate, reading, streaming, uploads
 from api.endpoints import Api, ApiConfig, Endpoint, router
 from api.guard import Guard
 from api.origins import Origins
@@ -21,6 +21,7 @@ def table(config: ApiConfig) -> tuple[Endpoint, ...]:
     rows = (
         *callbacks.ENDPOINTS,
         *reading.ENDPOINTS,
+        *downloads.ENDPOINTS,
         *streaming.ENDPOINTS,
         *operate.ENDPOINTS,
         *health.endpoints(config.fresh_write_seconds),

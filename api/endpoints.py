@@ -106,6 +106,14 @@ class Call:
             raise NotFound("there is no such task: a task is a number, and the URL of yours is in your prompt")
         return int(text)
 
+    @property
+    def output(self) -> int:
+        """The output of the path; NotFound for anything but a plain number."""
+        text: str = self.scope["path_params"]["output"]
+        if _TASK.fullmatch(text) is None:
+            raise NotFound("there is no such output: an output is a number, listed by `?expand=outputs` of its task")
+        return int(text)
+
     async def report(self, model: type[M]) -> M:
         """The report this request makes. Where its path leads nowhere, its body is not read."""
         for part in self.scope["path_params"]:

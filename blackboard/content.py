@@ -43,6 +43,22 @@ def resolve(workspace: str | os.PathLike[str], named: str, limit: int = MOST_BYT
         os.close(fd)
 
 
+def reopened(workspace: str | os.PathLike[str], path: str, size: int) -> tuple[int, Held]:
+    """A file that was handed in, open at its first byte, and what it holds now; Invalid when it cannot be read.
+
+    Of a file that has another size than `size` not all is read: its hash is then empty.
+    """
+    relative = _inside(Path(workspace), path)
+    fd = _open(Path(workspace), relative, path)
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(fd)
+        raise Invalid(f"content_path {path!r} is not a regular file any more")
+    digest = _digest(fd, size) if found.st_size == size else None
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd, Held(path, found.st_size, digest or "")
+
+
 def _digest(fd: int, size: int) -> str | None:
     """The SHA-256 of a file of this size; None when it holds more or less. Never reads on after a file that grows."""
     digest, left = hashlib.sha256(), size + 1

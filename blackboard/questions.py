@@ -22,6 +22,7 @@ from blackboard.states import FINAL, OUTCOMES
 EXPANSIONS = ("outputs", "comments", "events", "attempts", "links")
 HISTORY = 5  # former attempts in a prompt
 REMARKS = 10  # latest comments in a prompt
+CONTENT_SHOWN = 64 * 1024  # characters of one output
 EVENTS_SHOWN = 500  # of one task, the newest
 
 TASK = """
@@ -56,7 +57,7 @@ def task(rows: Rows, task_id: int) -> dict[str, Any]:
 
 
 OUTPUTS = """
-SELECT id, attempt_id, agent_id, type, title, content, content_path, size, sha256, summary, created_at
+SELECT id, attempt_id, agent_id, type, title, substr(content, 1, :most) AS content, content_path, kept, size, sha256, summary, created_at
   FROM outputs WHERE task_id = :id ORDER BY id
 """
 COMMENTS = "SELECT id, attempt_id, author, body, created_at FROM comments WHERE task_id = :id ORDER BY id"
@@ -76,7 +77,8 @@ def expanded(rows: Rows, task_id: int, what: Collection[str] = ()) -> dict[str, 
     parts = set(EXPANSIONS) if "all" in what else set(what)
     told = task(rows, task_id)
     if "outputs" in parts:
-        told["outputs"] = [dict(row) for row in rows.all(OUTPUTS, id=task_id)]
+        here = f"/api/projects/{told['project_id']}/tasks/{task_id}/outputs"
+        told["outputs"] = [_output(row, here) for row in rows.all(OUTPUTS, id=task_id, most=CONTENT_SHOWN)]
     if "comments" in parts:
         told["comments"] = [dict(row) for row in rows.all(COMMENTS, id=task_id)]
     if "events" in parts:
@@ -86,6 +88,13 @@ def expanded(rows: Rows, task_id: int, what: Collection[str] = ()) -> dict[str, 
     if "links" in parts:
         told["links"] = _links(told["project_id"], task_id)
     return told
+
+
+def _output(row: sqlite3.Row, here: str) -> dict[str, Any]:
+    """An output; `next` is where the rest of a long content is read."""
+    shown = len((row["content"] or "").encode())
+    cut = row["content"] is not None and shown < row["size"]
+    return dict(row) | {"next": f"{here}/{row['id']}?offset={shown}" if cut else None}
 
 
 def _links(project: str, task_id: int) -> dict[str, str]:

@@ -146,7 +146,7 @@ def _program_said(each: Value) -> Iterator[str]:
 
 
 def _output(each: Value) -> str:
-    where = each["content_path"] or "content kept on the board"
+    where = "a file kept in uploads" if each["kept"] else each["content_path"] or "content kept on the board"
     return f"{each['id']} {each['type']}  {each['title']} ({each['size']} bytes, {where})" + (
         f": {_cut(each['summary'], 300)}" if each["summary"] else ""
     )

@@ -4,4 +4,5 @@ setup     init, check               deciding  approve, reject, answer, cancel, r
 looking   status, tasks, show, why  posting   post
 watching  events, logs              boardfile doctor, backup, sql
 telling   prompt                    pausing   pause, resume, drain
+fetching  output
 """
