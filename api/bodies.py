@@ -24,7 +24,7 @@ from blackboard.errors import Invalid
 M = TypeVar("M", bound=BaseModel)
 
 JSON, FORM, RAW = "json", "form", "raw"
-MAX_FIELDS = 100  # of a form or query
+MAX_FIELDS = 1100  # of a form or query: the longest list has 1000
 _INT64 = 2**63
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _FORM_HINT = (

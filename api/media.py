@@ -31,15 +31,27 @@ ANYTHING: Schema = {
 
 
 def plain(schema: Any) -> Any:
-    """A pydantic schema without its made-up titles, and with what the board asks of any text."""
+    """A pydantic schema without the titles it makes up: they only repeat the names."""
     if isinstance(schema, list):
         return [plain(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    told = {
+    return {
         key: {name: plain(each) for name, each in value.items()} if key == "properties" else plain(value)
         for key, value in schema.items()
         if not (key == "title" and isinstance(value, str))
+    }
+
+
+def stored(schema: Any) -> Any:
+    """A schema of what is sent, with what the board asks of any text and any object."""
+    if isinstance(schema, list):
+        return [stored(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    told = {
+        key: {name: stored(each) for name, each in value.items()} if key == "properties" else stored(value)
+        for key, value in schema.items()
     }
     if told.get("type") == "string" and not {"pattern", "enum", "const"} & told.keys():
         told["pattern"] = NO_NUL
@@ -50,7 +62,7 @@ def plain(schema: Any) -> Any:
 
 def flat(model: type[BaseModel]) -> Schema:
     """What a form or a query can say: the fields that are plain values or lists of them, never null."""
-    whole = plain(model.model_json_schema())
+    whole = stored(plain(model.model_json_schema()))
     fields = {name: _given(field) for name, field in whole["properties"].items()}
     return {**whole, "properties": {name: field for name, field in fields.items() if _simple(field)}, "$defs": {}}
 

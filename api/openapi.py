@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api import media, problems
@@ -64,11 +65,17 @@ def document(table: Iterable[Endpoint], base_url: str) -> dict[str, Any]:
 
 def components(rows: Iterable[Endpoint]) -> dict[str, Schema]:
     """The schema of every model that a row names, and of those inside them."""
-    models = {model: None for row in rows for model in (row.model if row.has_body else None, row.answers) if model}
-    pairs = [(model, "validation") for model in [*models, Problem]]
+    rows = list(rows)
+    asked = _schemas(row.model for row in rows if row.has_body)
+    given = _schemas([*(row.answers for row in rows), Problem])
+    told = {name: media.stored(schema) for name, schema in asked.items()} | {"Anything": media.ANYTHING}
+    return dict(sorted((told | given).items()))
+
+
+def _schemas(models: Iterable[type[BaseModel] | None]) -> dict[str, Schema]:
+    pairs = [(model, "validation") for model in dict.fromkeys(models) if model is not None]
     _, found = models_json_schema(pairs, ref_template=REFS + "{model}")  # type: ignore[arg-type]
-    told = {name: media.plain(schema) for name, schema in found["$defs"].items()} | {"Anything": media.ANYTHING}
-    return dict(sorted(told.items()))
+    return {name: media.plain(schema) for name, schema in found.get("$defs", {}).items()}
 
 
 def operation(endpoint: Endpoint) -> dict[str, Any]:
