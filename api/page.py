@@ -52,7 +52,8 @@ def _section(endpoint: Endpoint, document: Mapping[str, Any]) -> dict[str, Any]:
         "who": endpoint.who,
         "takes": list(body),
         "main": endpoint.main,
-        "fields": _fields(_body(body, document), document) + [_parameter(each) for each in operation["parameters"]],
+        "fields": _fields(_body(body, document), document)
+        + [_parameter(each) for each in operation["parameters"] if each["in"] == "query"],
         "curl": examples.curl(endpoint),
         "success": endpoint.success,
         "gives": operation["responses"][str(endpoint.success)]["description"],
@@ -92,12 +93,11 @@ def _fields(schema: Mapping[str, Any], document: Mapping[str, Any]) -> list[dict
 
 
 def _parameter(parameter: Mapping[str, Any]) -> dict[str, str]:
-    where = f"In the {parameter['in']}."
     return {
         "name": parameter["name"],
         "type": kind(parameter["schema"]),
         "needed": "needed" if parameter["required"] else "",
-        "says": f"{parameter.get('description', '')} {where}".strip(),
+        "says": parameter.get("description", ""),
     }
 
 
@@ -105,13 +105,22 @@ def _says(field: Mapping[str, Any], document: Mapping[str, Any]) -> str:
     told = [str(field.get("description", ""))]
     if field.get("default") not in (None, "", [], {}):
         told.append(f"Without it: {str(field['default']).lower()}.")
+    if inner := _inner(field):
+        told.append("Its fields: " + ", ".join(f"`{name}`" for name in _resolved(inner, document)["properties"]) + ".")
     return " ".join(word for word in told if word)
+
+
+def _inner(field: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The reference to another model that a field is, or that its items or one of its kinds are."""
+    ways = [field, field.get("items", {}), *field.get("anyOf", ())]
+    found = [way for way in ways if "$ref" in way and not way["$ref"].endswith("/Anything")]
+    return found[0] if found else None
 
 
 def kind(field: Mapping[str, Any]) -> str:
     """A field's type in a few words."""
     if "$ref" in field:
-        return str(field["$ref"]).rpartition("/")[2]
+        return "anything" if str(field["$ref"]).endswith("/Anything") else "object"
     if "anyOf" in field:
         return " or ".join(kind(way) for way in field["anyOf"])
     if "enum" in field:
@@ -129,4 +138,4 @@ def _limits(field: Mapping[str, Any]) -> str:
     least, most = field.get("minimum", field.get("exclusiveMinimum")), field.get("maximum")
     if most is not None and least is not None:
         return f" from {least:g} to {most:g}" if most < 10**12 else f" from {least:g}"
-    return f", at most {field['maxLength']:,} characters".replace(",", "\u202f", 0) if "maxLength" in field else ""
+    return f", at most {field['maxLength']:,} characters" if "maxLength" in field else ""
