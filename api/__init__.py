@@ -12,6 +12,9 @@ tasks itself, never imports `orchestrator`, and never writes to the board but th
     operate                operators' routes
     reading                what can be read: a task, events
     health                 alive and ready
+    schemas, media         what answers and bodies hold, as JSON Schema
+    openapi, examples      the table as an OpenAPI document, and a curl line for each row
+    page, document         the document as a page for people; serving both
     app                    puts them together
 """
 
