@@ -14,19 +14,21 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from itertools import zip_longest
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from blackboard import journal, verbs
+from blackboard import calendars, journal, verbs
 from blackboard.board import Rows, Tx
+from blackboard.calendars import Placed
 from blackboard.clock import from_text, to_text
 from blackboard.errors import Invalid
 from blackboard.policy import Policies, Policy
 
 OPEN_STATUSES = frozenset({"not_started", "deferred"})  # the source's words for "still to be done"
-DROPPED_STATUSES = frozenset({"cancelled", "canceled", "aborted", "skipped"})
+DROPPED_STATUSES = frozenset({"cancelled", "canceled", "aborted", "skipped", "finished"})
 
 
 class SlotRecord(BaseModel):
@@ -123,43 +125,44 @@ class Schedule:
     time_zone: str = "UTC"
     day: str | None = None  # which day HH:MM means; today in the zone when None
     complete: bool = False
+    places: tuple[str, ...] = ()  # where each slot stands in its document, for sentences
 
 
 def read_schedule(
     document: Mapping[str, Any], *, source: str, project: str, time_zone: str, complete: bool
 ) -> Schedule:
-    """A document with `slots = [{agent, …}]` or `schedules = {agent: [{…}]}`; Invalid with a sentence."""
+    """A document with `slots = [{agent, …}]`, or a calendar's answer; Invalid with a sentence."""
     unknown = sorted(
-        set(document) - {"slots", "schedules", "project", "time_zone", "date", "source", "full", "syncToken"}
+        set(document) - {"slots", "schedules", "project", "time_zone", "date", "source", "full", "syncToken", "diff"}
     )
-    if unknown:
+    if unknown and not calendars.is_signed(document):
         raise Invalid(
             f"{source}: unknown key {unknown[0]!r}: a schedule has slots or schedules, and project, time_zone, date"
         )
-    schedules, listed = document.get("schedules", {}), document.get("slots", [])
-    if not isinstance(schedules, Mapping) or not isinstance(listed, list):
-        raise Invalid(f"{source}: slots is a list of records with an agent, schedules a table of lists by agent")
-    slots: list[tuple[str, Mapping[str, Any]]] = []
-    for agent, records in schedules.items():
-        if not isinstance(records, list):
-            raise Invalid(f"{source}: schedules.{agent} is not a list of slots")
-        slots += [(agent, _table(record, source)) for record in records]
-    for record in listed:
-        table = _table(record, source)
-        slots.append((str(table.get("agent", "")), {key: value for key, value in table.items() if key != "agent"}))
-    zone, day = str(document.get("time_zone", time_zone)), document.get("date")
+    zone = str(document.get("time_zone", time_zone))
     zone_of(zone)
-    if day is not None:
-        _day(str(day))
-    return Schedule(
-        source, slots, str(document.get("project", project)), zone, None if day is None else str(day), complete
-    )
+    try:
+        found, day = _placed_slots(document)
+    except Invalid as refusal:
+        raise Invalid(f"{source}: {refusal.sentence}") from None
+    slots = [(each.agent, each.record) for each in found]
+    places = tuple(each.place for each in found)
+    return Schedule(source, slots, str(document.get("project", project)), zone, day, complete, places)
 
 
-def _table(record: object, source: str) -> Mapping[str, Any]:
-    if not isinstance(record, Mapping):
-        raise Invalid(f"{source}: a slot is a table of fields, not {type(record).__name__}")
-    return record
+def _placed_slots(document: Mapping[str, Any]) -> tuple[list[Placed], str | None]:
+    """Every slot with its agent and its place; and the day that HH:MM means."""
+    listed = document.get("slots", [])
+    if not isinstance(listed, list):
+        raise Invalid("slots is a list of records with an agent, schedules a table of lists by agent")
+    placed = []
+    for index, record in enumerate(listed):
+        if not isinstance(record, Mapping):
+            raise Invalid(f"slots[{index}]: a slot is a table of fields, not {type(record).__name__}")
+        own = {key: value for key, value in record.items() if key != "agent"}
+        placed.append(Placed(str(record.get("agent", "")), own, f"slots[{index}]"))
+    calendar = calendars.read(document if calendars.is_answer(document) else {"schedules": {}, **document})
+    return [*calendar.slots, *placed], calendar.day
 
 
 def _day(text: str) -> date:
@@ -185,13 +188,21 @@ def take_in(tx: Tx, schedule: Schedule, policies: Policies, actor: str = "engine
     taken, seen = Taken(), set[tuple[str, str]]()
     zone = zone_of(schedule.time_zone)
     day = _day(schedule.day) if schedule.day else from_text(tx.now).astimezone(zone).date()
-    for agent, given in schedule.slots:
+    for (agent, given), place in zip_longest(schedule.slots, schedule.places):
         try:
             record = _record(given)
             seen.add((agent, record.uid))
             _take_one(tx, schedule, agent, record, due(record.scheduled_at, zone, day), policies, actor, taken)
         except Invalid as refusal:
-            _refuse(tx, schedule, agent, given, refusal.sentence, actor, taken)
+            _refuse(
+                tx,
+                f"{schedule.source}{', ' if place else ''}{place or ''}",
+                agent,
+                given,
+                refusal.sentence,
+                actor,
+                taken,
+            )
             seen |= _still_named(agent, given)
     if schedule.complete:
         _remove_others(tx, schedule.source, seen, actor, taken)
@@ -220,10 +231,8 @@ def _still_named(agent: str, given: Mapping[str, Any]) -> set[tuple[str, str]]:
     return {(agent, f"id:{given.get('id')}"), (agent, f"virtual:{given.get('virtual_id')}")}
 
 
-def _refuse(
-    tx: Tx, schedule: Schedule, agent: str, given: Mapping[str, Any], sentence: str, actor: str, taken: Taken
-) -> None:
-    name = f"slot {given.get('id') or given.get('virtual_id') or '?'} of agent {agent or '?'} ({schedule.source})"
+def _refuse(tx: Tx, where: str, agent: str, given: Mapping[str, Any], sentence: str, actor: str, taken: Taken) -> None:
+    name = f"slot {given.get('id') or given.get('virtual_id') or '?'} of agent {agent or '?'} ({where})"
     name = _plain(name)
     taken.refused.append((name, sentence))
     journal.tell(tx, "slot_refused", actor=actor, reason=f"{name}: {sentence}", data=_evidence(given))
@@ -244,14 +253,14 @@ def _evidence(given: Mapping[str, Any]) -> str:
 KNOWN = "SELECT (SELECT count(*) FROM agents WHERE id = :agent) AS agent, (SELECT count(*) FROM projects WHERE id = :project) AS project"
 SLOT = "SELECT * FROM slots WHERE source = :source AND agent_id = :agent AND uid = :uid"
 ADD = """
-INSERT INTO slots (source, agent_id, uid, project_id, slot_type, estimated_duration, scheduled_at, time_zone, status, priority,
+INSERT INTO slots (source, agent_id, uid, project_id, slot_type, estimated_duration, scheduled_at, time_zone, day, status, priority,
   event_type, event_data, extra, created_at)
-VALUES (:source, :agent, :uid, :project, :slot_type, :estimated_duration, :scheduled_at, :time_zone, :status, :priority,
+VALUES (:source, :agent, :uid, :project, :slot_type, :estimated_duration, :scheduled_at, :time_zone, :day, :status, :priority,
   :event_type, :event_data, :extra, :now)
 """
 CHANGE = """
 UPDATE slots SET project_id = :project, slot_type = :slot_type, estimated_duration = :estimated_duration,
-  scheduled_at = :scheduled_at, time_zone = :time_zone, status = :status, priority = :priority, event_type = :event_type,
+  scheduled_at = :scheduled_at, time_zone = :time_zone, day = :day, status = :status, priority = :priority, event_type = :event_type,
   event_data = :event_data, extra = :extra, removed_at = NULL
  WHERE id = :id
 """
@@ -270,7 +279,8 @@ def _take_one(
     wish = _Wish.model_validate(record.event_data or {})
     project = wish.project or schedule.project
     _must_exist(tx, agent, project)
-    columns = _columns(record, project, schedule.time_zone)
+    day = schedule.day if when[1] != "once" else None
+    columns = _columns(record, project, schedule.time_zone, day)
     row = tx.one(SLOT, source=schedule.source, agent=agent, uid=record.uid)
     if row is None:
         slot_id = tx.insert(ADD, source=schedule.source, agent=agent, uid=record.uid, now=tx.now, **columns)
@@ -304,10 +314,10 @@ def _take_one(
 _COLUMN = {"project": "project_id"}
 
 
-def _columns(record: SlotRecord, project: str, time_zone: str) -> dict[str, Any]:
+def _columns(record: SlotRecord, project: str, time_zone: str, day: str | None) -> dict[str, Any]:
     return {
         "project": project, "slot_type": record.slot_type, "estimated_duration": record.estimated_duration,
-        "scheduled_at": record.scheduled_at, "time_zone": time_zone, "status": record.status, "priority": record.priority,
+        "scheduled_at": record.scheduled_at, "time_zone": time_zone, "day": day, "status": record.status, "priority": record.priority,
         "event_type": record.event_type, "event_data": json.dumps(record.event_data or {}, sort_keys=True, default=str),
         "extra": json.dumps(record.model_extra or {}, sort_keys=True, default=str),
     }  # fmt: skip

@@ -463,10 +463,16 @@ def test_a_schedule_is_read_in_both_of_its_forms() -> None:
     )
     by_agent = read({"schedules": {"ada": [{"id": 1, "scheduled_at": "10:00"}]}, "project": "other"})
     assert listed == Schedule(
-        "file:a.toml", [("ada", {"id": 1, "scheduled_at": "10:00"})], "forge", "Asia/Tokyo", "2026-02-01", True
+        "file:a.toml",
+        [("ada", {"id": 1, "scheduled_at": "10:00"})],
+        "forge",
+        "Asia/Tokyo",
+        "2026-02-01",
+        True,
+        ("slots[0]",),
     )
     assert by_agent == Schedule(
-        "file:a.toml", [("ada", {"id": 1, "scheduled_at": "10:00"})], "other", "UTC", None, True
+        "file:a.toml", [("ada", {"id": 1, "scheduled_at": "10:00"})], "other", "UTC", None, True, ("schedules.ada[0]",)
     )
     assert read({}).slots == []
 
@@ -476,10 +482,10 @@ def test_a_schedule_is_read_in_both_of_its_forms() -> None:
     [
         ({"slot": []}, "unknown key 'slot'"),
         ({"slots": {}}, "slots is a list"),
-        ({"schedules": []}, "schedules a table"),
-        ({"schedules": {"ada": {}}}, "schedules.ada is not a list"),
+        ({"schedules": []}, "schedules is a list: it is an object"),
+        ({"schedules": {"ada": {}}}, "schedules.ada is an object: it is the list"),
         ({"slots": ["10:00"]}, "a slot is a table of fields, not str"),
-        ({"schedules": {"ada": [7]}}, "a slot is a table of fields, not int"),
+        ({"schedules": {"ada": [7]}}, r"schedules.ada\[0\] is a number: a slot is an object"),
         ({"time_zone": "Mars/Olympus"}, "'Mars/Olympus' is not an IANA time zone"),
         ({"time_zone": "../../etc/passwd"}, "not an IANA time zone"),
         ({"time_zone": ""}, "not an IANA time zone"),
