@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.commands import boardfile, deciding, fetching, looking, pausing, posting, setup, telling, watching
+from orchestrator.commands import (
+    boardfile,
+    completing,
+    deciding,
+    fetching,
+    listing,
+    looking,
+    pausing,
+    posting,
+    setup,
+    telling,
+    watching,
+)
 from orchestrator.commands.frame import Call, Flags, command, options
 from orchestrator.exits import TRY_AGAIN, Exit
 
@@ -120,7 +132,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-for group in (setup, looking, fetching, telling, watching, posting, deciding, pausing, boardfile):
+for group in (setup, completing, looking, listing, fetching, telling, watching, posting, deciding, pausing, boardfile):
     for each in group.COMMANDS:
         cli.add_command(each)
 cli.add_command(run)

@@ -27,6 +27,7 @@ from blackboard.policy import Policies, Policy
 from blackboard.session_keys import Scope
 from orchestrator import config_openclaw
 from orchestrator.config_openclaw import Openclaw, Word
+from orchestrator.config_origins import Layers
 
 PLACEHOLDERS = frozenset(
     ("prompt_file", "workspace", "directory", "task", "attempt", "agent", "project", "base_url", "session_key")
@@ -216,7 +217,7 @@ class Settings(BaseSettings):
     agents: dict[Name, AgentConfig] = Field(default_factory=dict)
     slots: Slots = Slots()
     prompts: Prompts = Prompts()
-    _file: Path | None = PrivateAttr(None)
+    _layers: Layers = PrivateAttr(default_factory=Layers)
 
     @classmethod
     def settings_customise_sources(
@@ -258,7 +259,12 @@ class Settings(BaseSettings):
     @property
     def config_file(self) -> Path | None:
         """The file the values came from; None when there was none."""
-        return self._file
+        return self._layers.file
+
+    @property
+    def layers(self) -> Layers:
+        """What each source said, for who asks where a value came from."""
+        return self._layers
 
     def policy_for(self, agent: str | None = None, **overrides: Any) -> Policy:
         """The policy of a task: `[policy]`, then the agent's own, then the overrides that are not None."""

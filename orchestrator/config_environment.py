@@ -25,14 +25,15 @@ def tree(environ: Mapping[str, str], agents: tuple[str, ...]) -> Tree:
 
 
 def variable_of(environ: Mapping[str, str], agents: tuple[str, ...], loc: tuple[str, ...]) -> str | None:
-    """The variable that set the key at `loc` or something above or below it; None when none did."""
+    """The variable that set the key at `loc`, else something above or below it; None when none did."""
+    best, most = None, 0
     for name in sorted(environ):
         if name.startswith(PREFIX) and name != CONFIG_VARIABLE:
             keys = _keys(name, agents)
             shared = min(len(keys), len(loc))
-            if keys[:shared] == loc[:shared]:
-                return name
-    return None
+            if keys[:shared] == loc[:shared] and shared > most:
+                best, most = name, shared
+    return best
 
 
 def _keys(name: str, agents: tuple[str, ...]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from orchestrator.config import AgentConfig, Api, PolicyNumbers, Project, Prompts, Settings, Slots, Tick
 from orchestrator.config_environment import CONFIG_VARIABLE, Tree, tree, variable_of
 from orchestrator.config_openclaw import Openclaw
+from orchestrator.config_origins import Layers
 from orchestrator.config_paths import anchored
 from orchestrator.exits import USAGE, Exit
 
@@ -48,14 +49,16 @@ def load(
     """The settings in force. `config`: the file a person named; `flags`: values that win over everything."""
     environ, here = os.environ if environ is None else environ, cwd or Path.cwd()
     file = find(config, environ, here)
-    from_file = anchored(_read(file), file.parent) if file else {}
+    text = _text(file) if file else ""
+    from_file = anchored(_parsed(file, text), file.parent) if file else {}
     agents = tuple(from_file["agents"]) if isinstance(from_file.get("agents"), dict) else ()
     base = {"board": (file.parent if file else here) / "board.db"}
+    said, variables = anchored(dict(flags or {}), here), anchored(tree(environ, agents), here)
     try:
-        settings = _layered([anchored(dict(flags or {}), here), anchored(tree(environ, agents), here), from_file, base])
+        settings = _layered([said, variables, from_file, base])
     except ValidationError as error:
         raise ConfigError([_sentence(each, file, environ, agents) for each in error.errors()]) from None
-    settings._file = file
+    settings._layers = Layers(said, variables, environ, from_file, file, text)
     return settings
 
 
@@ -69,12 +72,19 @@ def find(config: Path | None, environ: Mapping[str, str], here: Path) -> Path | 
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _read(file: Path) -> Tree:
+def _text(file: Path) -> str:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return file.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from None
-    except ValueError as error:  # bad TOML, or bad UTF-8
+    except UnicodeError as error:
+        raise ConfigError([f"{file}: is not valid TOML: {error}"]) from None
+
+
+def _parsed(file: Path, text: str) -> Tree:
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:
         raise ConfigError([f"{file}: is not valid TOML: {error}"]) from None
 
 

@@ -8,7 +8,20 @@ from contextlib import closing
 
 import pytest
 
-from blackboard import agents, attempts, claims, families, journal, move, pauses, questions, slots, tokens, verbs
+from blackboard import (
+    agents,
+    attempts,
+    claims,
+    families,
+    journal,
+    move,
+    pauses,
+    planned,
+    questions,
+    slots,
+    tokens,
+    verbs,
+)
 from blackboard.board import Board, Tx
 from blackboard.clock import plus
 from blackboard.errors import Refused
@@ -260,12 +273,14 @@ HOT = {
     questions.EVENTS_OF_TASK_AFTER: "events_of_task (task_id=? AND id>?)",
     questions.CHILDREN: "tasks_parent (parent_id=?)",
     questions.NEEDS: "PRIMARY KEY (task_id=?)",
+    planned.PLANNED: "one_task_an_occurrence (slot_id=?)",
     questions.RUNNING: "one_attempt_not_gone",
     journal.REFUSED: "",
 }
 # Sorted in passing: never more than the attempts alive, or the few rows of one task or slot.
 MAY_SORT = {
     *pauses.LIVING.values(),
+    planned.PLANNED,
     attempts.NOT_GONE,
     questions.RUNNING,
     slots.PENDING_OF,

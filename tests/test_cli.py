@@ -153,7 +153,7 @@ EVERY = sorted(cli.commands)
 
 
 def test_the_commands_are_the_ordered_ones() -> None:
-    ordered = "init check run status tasks show events logs post approve reject answer cancel reopen pause resume drain why doctor prompt backup sql"
+    ordered = "init check config completion run status agents slots tasks show events logs post approve reject answer cancel reopen pause resume drain why doctor prompt backup sql"
     assert sorted(ordered.split()) == EVERY
 
 
@@ -169,7 +169,7 @@ def test_every_command_has_json_config_board_and_help(name: str) -> None:
 
 
 READS = (
-    ["status"], ["tasks"], ["tasks", "--status", "done"], ["show", "1"], ["why", "1"], ["prompt", "1"], ["doctor"], ["check"],
+    ["status"], ["agents"], ["slots"], ["config"], ["tasks"], ["tasks", "--status", "done"], ["show", "1"], ["why", "1"], ["prompt", "1"], ["doctor"], ["check"],
     ["sql", "SELECT 1 AS one"], ["backup"],
 )  # fmt: skip
 
@@ -192,7 +192,11 @@ def test_reading_works_beside_a_daemon(here: Settings) -> None:
             ok(*words)
 
 
-@pytest.mark.parametrize("words", [*READS[:7], ["events"], ["logs", "1"], ["cancel", "1"], ["sql", "x"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [*[words for words in READS[:10] if words != ["config"]], ["events"], ["logs", "1"], ["cancel", "1"], ["sql", "x"]],
+    ids=" ".join,
+)
 def test_without_a_board_init_is_named(words: list[str]) -> None:
     if words == ["doctor"]:
         assert "There is no board" in said(*words).stdout

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import click
 
+from orchestrator.commands.completing import tasks as task_numbers
 from orchestrator.commands.frame import Call, command
 
-TASK = click.argument("task", type=click.IntRange(min=1))
+TASK = click.argument("task", type=click.IntRange(min=1), shell_complete=task_numbers)
 
 
 def decide(call: Call, task: int, verb: str, detail: str | None = None) -> None:

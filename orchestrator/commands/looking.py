@@ -6,9 +6,12 @@ from typing import Any
 
 import click
 
+from orchestrator.commands.completing import agents as agent_names
+from orchestrator.commands.completing import projects as project_names
+from orchestrator.commands.completing import tasks as task_numbers
 from orchestrator.commands.frame import Call, command
 
-TASK = click.argument("task", type=click.IntRange(min=1))
+TASK = click.argument("task", type=click.IntRange(min=1), shell_complete=task_numbers)
 
 
 @command("status", short_help="How the board stands, what runs, what is stuck.")
@@ -38,8 +41,8 @@ STATES = ("pending", "claimed", "working", "review", "done", "failed", "blocked"
 
 @command("tasks", short_help="List tasks, the newest first.")
 @click.option("--status", type=click.Choice(STATES), help="Only tasks in this state.")
-@click.option("--agent", help="Only tasks of this agent.")
-@click.option("--project", help="Only tasks of this project.")
+@click.option("--agent", help="Only tasks of this agent.", shell_complete=agent_names)
+@click.option("--project", help="Only tasks of this project.", shell_complete=project_names)
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many.")
 def tasks(call: Call, status: str | None, agent: str | None, project: str | None, limit: int) -> None:
     """List tasks, the newest first."""

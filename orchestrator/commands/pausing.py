@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator import exits
+from orchestrator.commands.completing import agents as agent_names
+from orchestrator.commands.completing import projects as project_names
 from orchestrator.commands.frame import Call, command
 
 if TYPE_CHECKING:
@@ -24,8 +26,8 @@ def targeted(fn: Callable[..., None]) -> Callable[..., None]:
     """Add what names the target, and the reason."""
     fn = click.argument("reason", required=False)(fn)
     fn = click.option("--all", "everything", is_flag=True, help="Everything: no agent claims anything.")(fn)
-    fn = click.option("--project", help="A project.")(fn)
-    return click.option("--agent", help="An agent.")(fn)
+    fn = click.option("--project", help="A project.", shell_complete=project_names)(fn)
+    return click.option("--agent", help="An agent.", shell_complete=agent_names)(fn)
 
 
 def _target(agent: str | None, project: str | None, everything: bool) -> Target:

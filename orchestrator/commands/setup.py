@@ -1,13 +1,15 @@
-"""`init` makes what a new orchestrator needs, `check` looks at it before anything starts."""
+"""`init` makes what a new orchestrator needs, `check` looks at it before anything starts, `config` shows it."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from orchestrator.commands.frame import Call, command
-from orchestrator.exits import OK
+from orchestrator.exits import NOT_FOUND, OK, Exit
 
 
 @command("init", short_help="Make a configuration, a board and the operator's token.")
@@ -78,4 +80,32 @@ def _show_settings(call: Call, value: object, path: str = "") -> None:
         call.screen.line(f"{path} = {value}")
 
 
-COMMANDS = (init, check)
+@command("config", short_help="Every setting in force, and where it came from.")
+@click.argument("keys", metavar="[KEY]...", nargs=-1)
+def config(call: Call, keys: tuple[str, ...]) -> None:
+    """Every setting in force with its origin: the default, a line of the file, a variable or a flag.
+
+    KEY narrows it: `config api.port`, or a whole table, `config agents.writer`. Secrets are masked.
+    """
+    from orchestrator.config_origins import effective
+
+    found = effective(call.settings.shown(), call.settings.layers)
+    for key in keys:
+        if not any(_is_of(each.key, key) for each in found):
+            raise Exit(f"there is no setting {key}: `config` without a KEY shows them all", NOT_FOUND)
+    wanted = [each for each in found if not keys or any(_is_of(each.key, key) for key in keys)]
+    rows: list[dict[str, Any]] = [each._asdict() for each in wanted]
+    if not call.as_json:
+        rows = [row | {"value": _in_words(row["value"])} for row in rows]
+    call.screen.table(rows, {"key": "key", "value": "value", "origin": "origin"}, empty="there are no settings")
+
+
+def _is_of(key: str, asked: str) -> bool:
+    return key == asked or key.startswith(f"{asked}.")
+
+
+def _in_words(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+COMMANDS = (init, check, config)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from orchestrator.commands.completing import tasks as task_numbers
 from orchestrator.commands.frame import Call, command
 from orchestrator.exits import FAILED, Exit
 
 
 @command("prompt", short_help="What the next attempt of a task would be told.")
-@click.argument("task", type=click.IntRange(min=1))
+@click.argument("task", type=click.IntRange(min=1), shell_complete=task_numbers)
 def prompt(call: Call, task: int) -> None:
     """What the next attempt of a task would be told. Its paths are those of an attempt that does not exist yet."""
     from blackboard import questions

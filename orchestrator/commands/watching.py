@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.commands.completing import tasks as task_numbers
 from orchestrator.commands.frame import Call, command
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _aside(sentence: str) -> None:
 
 
 @command("logs", short_help="What the agent of a task printed.")
-@click.argument("task", type=click.IntRange(min=1))
+@click.argument("task", type=click.IntRange(min=1), shell_complete=task_numbers)
 @click.option("--attempt", type=click.IntRange(min=1), help="The attempt's number; without it the latest.")
 @click.option("--follow", "-f", is_flag=True, help="Go on until the attempt is gone, or Ctrl-C.")
 @click.option("--stderr", is_flag=True, help="What it printed to stderr instead of stdout.")

@@ -1,0 +1,73 @@
+"""Lists of what the board works with: agents, and slots. Both read the file itself, with a daemon or without one."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import click
+
+from orchestrator.commands.completing import agents as agent_names
+from orchestrator.commands.frame import Call, command
+
+AGENTS = """
+SELECT l.agent, l.enabled, l.live, l.max_live, l.ready, l.waiting, l.in_review, l.blocked, l.seen_at, l.paused_at, g.pause_reason,
+       w.paused_at AS all_paused_at, w.pause_reason AS all_pause_reason,
+       (SELECT group_concat(role, ' ') FROM (SELECT role FROM agent_roles r WHERE r.agent_id = l.agent ORDER BY role)) AS roles
+  FROM v_agent_load l JOIN agents g ON g.id = l.agent CROSS JOIN whole_board w ORDER BY l.agent
+"""
+
+
+@command("agents", short_help="The agents: what each does, and whether it is paused.")
+def agents(call: Call) -> None:
+    """The agents: state, attempts that live, tasks that wait, why one is paused, when each was last heard of."""
+    with call.board() as board:
+        rows = [_agent(row) for row in board.all(AGENTS)]
+    columns = {
+        name: name.replace("_", " ") for name in ("agent", "state", "live", "ready", "waiting", "in_review", "blocked")
+    }
+    columns |= {"roles": "roles", "seen_at": "last seen", "reason": "reason"}
+    if not call.as_json:
+        rows = [row | {"live": f"{row['live']} of {row['max_live']}", "roles": " ".join(row["roles"])} for row in rows]
+    call.screen.table(rows, columns, empty="there are no agents yet: add [agents.NAME] to the configuration")
+
+
+def _agent(row: sqlite3.Row) -> dict[str, Any]:
+    told = dict(row)
+    all_since, all_reason = told.pop("all_paused_at"), told.pop("all_pause_reason")
+    reason = told.pop("pause_reason")
+    told["roles"] = (told["roles"] or "").split()
+    told["state"] = _state(row)
+    since = row["paused_at"] or all_since
+    said = (reason if row["paused_at"] else all_reason) or "no reason given"
+    told["reason"] = f"{'' if row['paused_at'] else 'everything '}since {since}: {said}" if since else None
+    return told
+
+
+def _state(row: sqlite3.Row) -> str:
+    if not row["enabled"]:
+        return "disabled"
+    if row["paused_at"] or row["all_paused_at"]:
+        return "paused"
+    return "busy" if row["live"] >= row["max_live"] else "working" if row["live"] else "free"
+
+
+@command("slots", short_help="What is planned: slots, their tasks, when each is due next.")
+@click.option("--agent", help="Only slots of this agent.", shell_complete=agent_names)
+@click.option("--all", "everything", is_flag=True, help="Also those that are over or have left their source.")
+def slots(call: Call, agent: str | None, everything: bool) -> None:
+    """What is planned: each slot with its latest task and when it is due next, in UTC."""
+    from blackboard import pauses
+    from blackboard.clock import SystemClock
+    from blackboard.planned import planned
+
+    with call.board() as board:
+        if agent is not None:
+            pauses.state(board, pauses.Target("agent", agent))  # or there is no such agent
+        rows = planned(board, SystemClock().now(), agent=agent, everything=everything)
+    names = ("agent", "uid", "scheduled_at", "time_zone", "status", "task", "task_status", "next", "source")
+    empty = "there are no slots" if everything else "nothing is planned: `orchestrator slots --all` shows what was"
+    call.screen.table(rows, {name: name.replace("_", " ") for name in names}, empty=empty)
+
+
+COMMANDS = (agents, slots)
