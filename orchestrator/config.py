@@ -7,9 +7,10 @@ told is in `orchestrator.config_loading`.
 from __future__ import annotations
 
 import re
-import string
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -26,18 +27,16 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from blackboard.policy import Policies, Policy
 from blackboard.session_keys import Scope
 from orchestrator import config_openclaw
-from orchestrator.config_openclaw import Openclaw, Word
+from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_origins import Layers
+from orchestrator.config_types import MOST, File, Name, Seconds, SomeSeconds, Word, fields
 
 PLACEHOLDERS = frozenset(
     ("prompt_file", "workspace", "directory", "task", "attempt", "agent", "project", "base_url", "session_key")
 )
 SECRET_NAME = re.compile(r"key|token|secret|passw|credential|auth", re.IGNORECASE)
 MASK = "***"
-
-Seconds = Annotated[float, Field(ge=0, le=10 * 366 * 86400)]
-SomeSeconds = Annotated[float, Field(gt=0, le=10 * 366 * 86400)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+OUR_VARIABLE = "BLACKBOARD_ATTEMPT"  # the mark of processes.MARKER; a test holds that
 
 
 class Part(BaseModel):
@@ -52,23 +51,27 @@ class Api(Part):
     host: str = "127.0.0.1"
     port: int = Field(8083, ge=0, le=65535)  # 0: any free one
     public_base_url: str | None = Field(None, pattern=r"^https?://[^/\s?#@]+(/[^\s?#]*)?$")
-    max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024)
+    max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024, le=MOST)
     head_seconds: SomeSeconds = 10
-    max_connections: int = Field(500, ge=1)
-    max_upload_bytes: int = Field(256 * 1024 * 1024, ge=0)
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
+    max_connections: int = Field(500, ge=1, le=MOST)
+    max_upload_bytes: int = Field(256 * 1024 * 1024, ge=0, le=2**53)
+    tls_cert: File | None = None
+    tls_key: File | None = None
     allow_insecure_bind: bool = False
 
     @field_validator("public_base_url")
     @classmethod
     def _no_slash(cls, url: str | None) -> str | None:
+        try:
+            urlsplit(url or "").port  # noqa: B018 - it is read only when it is asked for
+        except ValueError as error:
+            raise ValueError(f"is no address: {error}") from None
         return url.rstrip("/") if url else None
 
     @model_validator(mode="after")
     def _is_safe(self) -> Api:
         if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("tls_cert and tls_key go together")
+            raise ValueError("tls_cert and tls_key go together: set both or neither")
         if not self.is_loopback and not self.tls_cert and not self.allow_insecure_bind:
             raise ValueError(
                 f"host {self.host} is reachable from other machines and tokens would travel in the clear: set tls_cert "
@@ -91,7 +94,7 @@ class Api(Part):
 class Tick(Part):
     """How much runs at once, and how long the loop may sleep."""
 
-    max_live: int = Field(8, ge=0)  # attempts not gone, all agents together
+    max_live: int = Field(8, ge=0, le=MOST)  # attempts not gone, all agents together
     longest_pause_seconds: SomeSeconds = 30
     foreign_poll_seconds: SomeSeconds = 0.5
     source_poll_seconds: SomeSeconds = 5
@@ -100,7 +103,7 @@ class Tick(Part):
 class PolicyNumbers(Part):
     """The policy columns of a task (same defaults as schema.sql; a test holds that)."""
 
-    max_tries: int = Field(3, ge=1)
+    max_tries: int = Field(3, ge=1, le=MOST)
     backoff_seconds: Seconds = 30
     backoff_cap_seconds: Seconds = 3600
     wall_seconds: SomeSeconds = 3600
@@ -108,7 +111,7 @@ class PolicyNumbers(Part):
     startup_seconds: SomeSeconds = 300
     settle_seconds: Seconds = 30
     review: Literal["auto", "human"] = "human"
-    max_rejections: int = Field(3, ge=0)
+    max_rejections: int = Field(3, ge=0, le=MOST)
     needs_output: bool = True
     waits_for_children: bool = True
 
@@ -127,7 +130,7 @@ class AgentConfig(Part):
     argv: tuple[Word, ...] = ()
     session_scope: Scope = "attempt"
     roles: tuple[Name, ...] = ()
-    max_live: int = Field(1, ge=0)
+    max_live: int = Field(1, ge=0, le=MOST)
     enabled: bool = True
     env: dict[Word, Word] = Field(default_factory=dict, repr=False)
     pass_env: tuple[Word, ...] = ()
@@ -136,8 +139,8 @@ class AgentConfig(Part):
     graceful_signal: Literal["TERM", "INT", "HUP", "QUIT", "USR1", "USR2"] = "TERM"
     grace_seconds: Seconds = 10
     leftovers: Literal["end", "keep"] = "end"
-    log_cap_bytes: int = Field(10 * 1024 * 1024, ge=4096)
-    workspace: Path | None = None
+    log_cap_bytes: int = Field(10 * 1024 * 1024, ge=4096, le=2**53)
+    workspace: File | None = None
     wake: bool = False
     wake_ack: str = Field("WAKEUP_OK", pattern=r"^[!-~]{1,100}$")  # one word: it is looked for alone on a line
     openclaw: Openclaw = Openclaw()
@@ -152,7 +155,7 @@ class AgentConfig(Part):
     @classmethod
     def _placeholders_are_known(cls, argv: tuple[str, ...]) -> tuple[str, ...]:
         for word in argv:
-            for _, name, form, conversion in string.Formatter().parse(word):
+            for _, name, form, conversion in fields(word):
                 if name is not None and (name not in PLACEHOLDERS or form or conversion):
                     known = " ".join(f"{{{each}}}" for each in sorted(PLACEHOLDERS))
                     raise ValueError(f"{{{name}}} is no placeholder: known are {known}; write {{{{ }}}} for braces")
@@ -167,7 +170,9 @@ class AgentConfig(Part):
         if self.runner == "command" and self.enabled and (not self.argv or not self.argv[0]):
             raise ValueError('argv says which program to start, e.g. ["my-agent", "--prompt", "{prompt_file}"]')
         if any("=" in name or not name for name in (*self.env, *self.pass_env)):
-            raise ValueError("a name in env or pass_env is empty or holds '='")
+            raise ValueError("a name in env or pass_env is empty or holds '=': variables have names like HTTP_PROXY")
+        if OUR_VARIABLE in (*self.env, *self.pass_env):
+            raise ValueError(f"{OUR_VARIABLE} in env or pass_env is set by the orchestrator itself: use another name")
         if self.wake and not self.calls_back:
             raise ValueError(
                 "wake and calls_back = false contradict each other: who is only woken fetches its task by a call"
@@ -182,13 +187,13 @@ class AgentConfig(Part):
 class Prompts(Part):
     """Templates of the operator's own."""
 
-    templates: Path | None = None
+    templates: File | None = None
 
 
 class Slots(Part):
     """Files with slot records, and how their times are meant."""
 
-    files: tuple[Path, ...] = ()
+    files: tuple[File, ...] = ()
     time_zone: str = "UTC"
     project: Name | None = None  # None in the file: the first project
 
@@ -207,8 +212,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, validate_default=True)
 
-    board: Path = Path("board.db")
-    state_dir: Path = Field(default_factory=lambda earlier: earlier.get("board", Path()).parent)
+    board: File = Path("board.db")
+    state_dir: File = Field(default_factory=lambda earlier: earlier.get("board", Path()).parent)
     on_exit: Literal["stop", "leave"] = "stop"
     api: Api = Api()
     tick: Tick = Tick()
@@ -242,6 +247,11 @@ class Settings(BaseSettings):
     @field_validator("agents")
     @classmethod
     def _agents_go_together(cls, agents: dict[str, AgentConfig]) -> dict[str, AgentConfig]:
+        plain = {name: name.lower().replace("-", "_").replace(".", "_") for name in agents}
+        counts = Counter(plain.values())
+        alike = [name for name in agents if counts[plain[name]] > 1]
+        if alike:
+            raise ValueError(f"{' and '.join(alike)} have the same name for a variable: rename one")
         if problem := config_openclaw.problem_of_all(agents):
             raise ValueError(problem)
         return agents

@@ -57,7 +57,7 @@ def load(
     try:
         settings = _layered([said, variables, from_file, base])
     except ValidationError as error:
-        raise ConfigError([_sentence(each, file, environ, agents) for each in error.errors()]) from None
+        raise ConfigError(_sentences(error, file, environ, agents)) from None
     settings._layers = Layers(said, variables, environ, from_file, file, text)
     return settings
 
@@ -77,14 +77,14 @@ def _text(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from None
-    except UnicodeError as error:
-        raise ConfigError([f"{file}: is not valid TOML: {error}"]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{file}: is not UTF-8 (byte {error.start}): save it as UTF-8"]) from None
 
 
 def _parsed(file: Path, text: str) -> Tree:
     try:
         return tomllib.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError([f"{file}: is not valid TOML: {error}"]) from None
 
 
@@ -104,11 +104,25 @@ def _layered(layers: list[Tree]) -> Settings:
     return Layered()
 
 
+def _sentences(
+    error: ValidationError, file: Path | None, environ: Mapping[str, str], agents: tuple[str, ...]
+) -> list[str]:
+    """One for each problem, but none for a default that waits for another key to be well."""
+    found = [each for each in error.errors() if each["type"] != "default_factory_not_called"]
+    return [_sentence(each, file, environ, agents) for each in found]
+
+
 def _sentence(error: ErrorDetails, file: Path | None, environ: Mapping[str, str], agents: tuple[str, ...]) -> str:
-    loc = tuple(str(part) for part in error["loc"])
+    loc = tuple(str(part) for part in error["loc"] if part != "[key]")
     variable = variable_of(environ, agents, loc)
     where = f"environment ({variable})" if variable else str(file or "flags")
+    if error["type"] == "value_error" and file is not None and variable and len(loc) < variable.count("__") + 1:
+        where = f"{file} or {where}"  # a whole table contradicts itself: either may be to blame
     return f"{where}: {'.'.join(loc) or 'settings'}: {_reason(error, loc)}"
+
+
+# What pydantic says in Python's words, in the words of the file.
+_IN_TOML = {"a valid tuple": 'a list, like ["a", "b"]', "a valid dictionary": "a table"}
 
 
 def _reason(error: ErrorDetails, loc: tuple[str, ...]) -> str:
@@ -122,7 +136,13 @@ def _reason(error: ErrorDetails, loc: tuple[str, ...]) -> str:
         return "is one word of at most 100 visible ASCII characters, like WAKEUP_OK"
     if error["type"] == "string_pattern_mismatch":
         return "is made of letters, digits, '.', '_' and '-', at most 64, and begins with a letter or digit"
+    if error["type"] in ("float_parsing", "float_type") and loc[-1].endswith("_seconds"):
+        return f"is a number of seconds, like 90, and not {error['input']!r}"
+    if error["type"] in ("model_type", "model_attributes_type"):
+        return "input should be a table"
     message = error["msg"].removeprefix("Value error, ")
+    for ours, toml in _IN_TOML.items():
+        message = message.replace(ours, toml)
     return message[:1].lower() + message[1:] if error["type"] != "value_error" else message
 
 

@@ -5,20 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Literal, Protocol
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestrator.config_types import File, Seconds, Word
 
 _OPENCLAW_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
-
-
-def _no_nul(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("a NUL byte cannot be part of it")
-    return text
-
-
-Word = Annotated[str, AfterValidator(_no_nul)]  # something handed to the operating system
 
 
 class Openclaw(BaseModel):
@@ -28,13 +21,13 @@ class Openclaw(BaseModel):
     mode: Literal["gateway", "local", "exec"] = "gateway"
     binary: Word = Field("openclaw", min_length=1)
     agent: Word | None = None
-    state_dir: Path | None = None
+    state_dir: File | None = None
     model: Word | None = None
     thinking: Word | None = None
     probe: tuple[Word, ...] = ()
     cancel: tuple[Word, ...] = ()
     probe_every_seconds: float = Field(15, ge=0.1, le=3600)
-    hold_seconds: float = Field(0, ge=0, le=10 * 366 * 86400)
+    hold_seconds: Seconds = 0
 
 
 class Agent(Protocol):

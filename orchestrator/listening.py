@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ def bound(api: Api) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise Exit(f"api.host {api.host!r} is no address of this machine: {error.strerror}", MISSING) from None
         raise Exit(
             f"cannot listen on {api.host}:{api.port}: {error.strerror}; "
             "stop what listens there, or set api.port (ORCH_API__PORT) to another one",

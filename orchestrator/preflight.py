@@ -47,7 +47,7 @@ def all_findings(settings: Settings) -> Findings:
 
 def refusals(settings: Settings) -> list[Finding]:
     """What `run` must not begin with."""
-    found = [*_platform(settings), *_templates(settings), *_board_place(settings)]
+    found = [*_platform(settings), *_templates(settings), *_board_place(settings), *_tls(settings)]
     return [finding for finding in found if finding.level == "fail"]
 
 
@@ -133,14 +133,21 @@ def _agent(name: str, agent: AgentConfig) -> Findings:
     found = program if "{" in program else shutil.which(program, path=agent.env.get("PATH"))
     if found is None:
         where = "is not an executable file" if "/" in program else "is not in PATH"
-        yield Finding("fail", f"agent {name}", f"its program {program} {where}", exits.MISSING)
+        yield Finding(
+            "fail", f"agent {name}", f"its program {program} {where}: install it, or mend argv", exits.MISSING
+        )
     else:
         yield Finding("ok", f"agent {name}", found)
     for variable in agent.pass_env:
         if variable not in os.environ:
             yield Finding("warn", f"agent {name}", f"pass_env names {variable}, which is not set here")
     if agent.workspace is not None and not agent.workspace.is_dir():
-        yield Finding("fail", f"agent {name}", f"its workspace {agent.workspace} is not a folder", exits.USAGE)
+        yield Finding(
+            "fail",
+            f"agent {name}",
+            f"its workspace {agent.workspace} is not a folder: make it, or name another",
+            exits.USAGE,
+        )
 
 
 def _slots(settings: Settings) -> Findings:
@@ -148,13 +155,17 @@ def _slots(settings: Settings) -> Findings:
         try:
             sentences = slot_check.refused(settings, file)
         except BlackboardError as error:
-            sentences = [error.sentence]
+            sentences = [f"{error.sentence}; mend the file, or take it out of slots.files"]
         yield from (Finding("fail", "slots", sentence, exits.USAGE) for sentence in sentences)
         if not sentences:
             yield Finding("ok", "slots", str(file))
 
 
 def _board_place(settings: Settings) -> Findings:
+    if settings.board == settings.config_file:
+        yield Finding("fail", "board", f"{settings.board} is the configuration itself: name another file", exits.USAGE)
+    elif settings.board.is_dir():
+        yield Finding("fail", "board", f"{settings.board} is a folder: name a file, e.g. board.db in it", exits.USAGE)
     for what, path in (("board", settings.board), ("state", settings.state_dir)):
         kind = kind_of(path)
         if kind in NETWORK:
@@ -165,13 +176,17 @@ def _board_place(settings: Settings) -> Findings:
                 exits.USAGE,
             )
         folder = next(each for each in (path if what == "state" else path.parent, *path.parents) if each.exists())
-        if not os.access(folder, os.W_OK | os.X_OK):
+        if not folder.is_dir():
+            yield Finding("fail", what, f"{folder} is a file, and a folder is needed: name another path", exits.USAGE)
+        elif not os.access(folder, os.W_OK | os.X_OK):
             yield Finding("fail", what, f"{folder} cannot be written by this user", exits.FAILED)
 
 
 def _board(settings: Settings) -> Findings:
     yield from _board_place(settings)
     board = settings.board
+    if board.is_dir() or board == settings.config_file:
+        return
     if not board.exists():
         yield Finding("warn", "board", f"there is none at {board} yet: `orchestrator init` or `run` makes it")
         return
@@ -182,6 +197,12 @@ def _board(settings: Settings) -> Findings:
         yield Finding("fail", "board", error.sentence)
     if _is_open(board):
         yield Finding("warn", "board", f"others can read {board}: chmod 600 {board}")
+
+
+def _state(settings: Settings) -> Findings:
+    for folder in (settings.attempts_dir, settings.workspaces_dir):
+        if folder.exists() and _is_open(folder):
+            yield Finding("fail", "state", f"others can look into {folder}, where agents work: chmod 700 {folder}")
 
 
 def _token(settings: Settings) -> Findings:
@@ -197,14 +218,24 @@ def _token(settings: Settings) -> Findings:
         yield Finding("fail", "token", f"others can read the operator token: chmod 600 {file}")
 
 
+def _tls(settings: Settings) -> Findings:
+    cert, key = settings.api.tls_cert, settings.api.tls_key
+    if cert is None or key is None:
+        return
+    lost = [file for file in (cert, key) if not file.is_file()]
+    yield from (Finding("fail", "api", f"{file} of the TLS settings is not a file", exits.USAGE) for file in lost)
+    if not lost:
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key)
+        except (OSError, ssl.SSLError) as error:
+            told = f"tls_cert {cert} and tls_key {key} cannot be used: {error}; give a certificate and its key in PEM"
+            yield Finding("fail", "api", told, exits.USAGE)
+
+
 def _api(settings: Settings) -> Findings:
     api = settings.api
-    if api.tls_cert and api.tls_key:
-        try:
-            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(api.tls_cert, api.tls_key)
-        except (OSError, ssl.SSLError) as error:
-            yield Finding("fail", "api", f"tls_cert and tls_key cannot be used: {error}", exits.USAGE)
-    elif not api.is_loopback:
+    yield from _tls(settings)
+    if not api.tls_cert and not api.is_loopback:
         yield Finding("warn", "api", f"{api.host} is reachable from other machines without TLS (allow_insecure_bind)")
     found = holder(settings.board)
     if found:
@@ -228,5 +259,5 @@ def _is_open(path: Path) -> bool:
 
 
 LOOKS: tuple[Callable[[Settings], Findings], ...] = (
-    _platform, _sqlite, _config, _prompts, _agents, _slots, _board, _token, _api,
+    _platform, _sqlite, _config, _prompts, _agents, _slots, _board, _state, _token, _api,
 )  # fmt: skip

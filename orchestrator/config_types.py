@@ -1,0 +1,39 @@
+"""The types of single settings: numbers with their limits, names, words and paths. Never looks at the disk."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+Seconds = Annotated[float, Field(ge=0, le=10 * 366 * 86400, allow_inf_nan=False)]
+SomeSeconds = Annotated[float, Field(gt=0, le=10 * 366 * 86400, allow_inf_nan=False)]
+MOST = 2**31 - 1  # of anything that is counted: the board keeps whole numbers of 64 bits, and nobody needs those
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+def _no_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("a NUL byte cannot be part of it")
+    return text
+
+
+def _named(path: Path) -> Path:
+    _no_nul(str(path))
+    if path == Path():
+        raise ValueError("is empty: name a path, or take the key out")
+    return path
+
+
+Word = Annotated[str, AfterValidator(_no_nul)]  # something handed to the operating system
+File = Annotated[Path, AfterValidator(_named)]
+
+
+def fields(word: str) -> list[tuple[str, str | None, str | None, str | None]]:
+    """The places in braces of a word, as `string.Formatter` finds them; ValueError when a brace is alone."""
+    try:
+        return list(string.Formatter().parse(word))
+    except ValueError as error:
+        raise ValueError(f"{word!r} has a brace without its other half ({error}): write {{{{ }}}} for braces") from None
