@@ -28,7 +28,16 @@ from orchestrator.runners.reading import result_of
 from orchestrator.runners.table import runner_of
 from orchestrator.spawner import Spawner, SpawnError, last_line
 from orchestrator.spool import Spools
-from orchestrator.traces import Printed, agent_of, launcher_of, leave_to, never_started, of_another_boot, prepared
+from orchestrator.traces import (
+    Printed,
+    agent_of,
+    launcher_of,
+    leave_to,
+    never_started,
+    of_another_boot,
+    prepared,
+    told_from,
+)
 from orchestrator.verdict import Limit, Verdict, between_looks, limits, verdict
 from orchestrator.waiting import first_of
 
@@ -182,6 +191,7 @@ class Monitor:
                 pid=launcher.pid,
                 start=launcher.start,
                 boot_id=self._board.clock.boot_id(),
+                data=await asyncio.to_thread(told_from, directory),
             )
         await self._told(attempt_id, "adopted")
         return launcher

@@ -71,11 +71,11 @@ class Spawner:
     async def start(self, attempt_id: int, token: str) -> subprocess.Popen[bytes]:
         """Start a claimed attempt and record its launcher; SpawnError when it cannot be started."""
         prompt, brief, place, agent = await self._prepared(attempt_id, token)
-        launcher = await self._in_pool(self._launch, attempt_id, token, prompt.text, brief, place, agent)
+        launcher = await self._in_pool(self._launch, attempt_id, token, prompt, brief, place, agent)
         identity = processes.identity(launcher.pid) or Identity(launcher.pid, 0)
         await self._board.write(
             attempts.spawned, attempt_id, pid=identity.pid, start=identity.start, boot_id=self._board.clock.boot_id(),
-            data=_told(prompt),
+            data=json.dumps(_told(prompt)),
         )  # fmt: skip
         return launcher
 
@@ -112,7 +112,7 @@ class Spawner:
         )  # fmt: skip
 
     def _launch(
-        self, attempt_id: int, token: str, prompt: str, brief: dict[str, Any], place: Place, agent: AgentConfig
+        self, attempt_id: int, token: str, prompt: Prompt, brief: dict[str, Any], place: Place, agent: AgentConfig
     ) -> subprocess.Popen[bytes]:
         """Write the attempt's files and start its launcher. Blocking."""
         marker = self.marker(attempt_id)
@@ -126,14 +126,15 @@ class Spawner:
             place.workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
             traces.leave_to(place.directory, brief["claimed_at"])
             _make_directory(place.spool)
-            _write(place.prompt, prompt)
+            _write(place.prompt, prompt.text)
             _write(place.curl_conf, kit.curl_config(token))
             _write(
                 place.bb,
                 kit.bb_script(self._base_url, brief["project"], brief["task"]["id"], str(place.curl_conf)),
                 0o700,
             )
-            _write(place.launch, json.dumps({**plan, "ack": agent.ack if brief["role"] == "executor" else None}))
+            ack = agent.ack if brief["role"] == "executor" else None
+            _write(place.launch, json.dumps({**plan, "ack": ack, "told_from": _told(prompt)}))
             return processes.launch(place.directory, marker=marker)
         except OSError as error:
             raise SpawnError(
@@ -172,12 +173,10 @@ def _session(tx: Tx, brief: dict[str, Any], agent: AgentConfig, board_id: str) -
     )  # fmt: skip
 
 
-def _told(prompt: Prompt) -> str:
+def _told(prompt: Prompt) -> dict[str, Any]:
     """The data of the event `spawned`: which templates the prompt was made from."""
     changed = [source.source for source in prompt.sources if source.source != OURS]
-    return json.dumps(
-        {"template": (changed or [OURS])[0], "templates": [source._asdict() for source in prompt.sources]}
-    )
+    return {"template": (changed or [OURS])[0], "templates": [source._asdict() for source in prompt.sources]}
 
 
 def _program(word: str) -> str:

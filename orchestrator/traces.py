@@ -63,6 +63,15 @@ def leave_to(directory: Path, claimed_at: str) -> None:
         directory.rename(directory.with_name(f"{directory.name}-claimed-{aside}"))
 
 
+def told_from(directory: Path) -> str | None:
+    """Which templates the attempt was told from, as the data of its event `spawned`; None when nobody wrote it down."""
+    try:
+        found = json.loads((directory / "launch.json").read_text(encoding="utf-8")).get("told_from")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return json.dumps(found) if isinstance(found, dict) else None
+
+
 def prepared(directory: Path) -> bool:
     """Whether the directory is the one an attempt was started from: what its launcher reads is in it."""
     return (directory / "launch.json").exists()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import time
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from prompts.overrides import Reader, check_folder
 from prompts.render import compose, render
 from prompts.shelf import names
 from prompts.variables import BRIEF, MEANINGS, values
-from tests.daemon import House
+from tests.daemon import House, until
 from tests.test_prompts import prompt
 
 SEED = [
@@ -363,12 +364,29 @@ def test_a_file_that_went_bad_stops_the_attempt_uncharged_and_not_silently(house
     written(templates, more="RULE one {{ moon }}\n")
 
     task = house.post("ada")
-    end = time.monotonic() + 20
-    while not house.outcomes(task) or house.outcomes(task)[0] is None:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    until(lambda: house.outcomes(task)[:1] not in ([], [None]))
 
     attempt = house.attempts(task)[0]
     assert attempt["outcome"] == "prompt_failed"
     assert "templates/more.md.j2, line 1: 'moon' is undefined" in attempt["detail"]
     assert house.task(task)["status"] == "pending"
+
+
+def test_which_file_it_was_is_known_even_when_the_daemon_died_before_it_was_told(house: House) -> None:
+    house.agent("ada", HAND_IN.replace("bb submit", "until [ -e go ]; do sleep 0.02; done; bb submit"))
+    written(house.folder / "templates", more="RULE one\n")
+    house.start()
+    task = house.post("ada")
+    until(lambda: house.task(task)["status"] == "working")
+    house.kill()
+    with closing(sqlite3.connect(house.board)) as board, board:  # as it was a moment earlier: started, and not yet told
+        board.execute("UPDATE attempts SET spawned_at = NULL")
+
+    house.start()
+    until(lambda: len(house.events(task, "spawned")) == 2)
+    house.let_go(task)
+    house.reaches(task, "done")
+
+    first, again = (event["data"] for event in house.events(task, "spawned"))
+    assert json.loads(first)["template"] == "more.md.j2"
+    assert json.loads(again) == json.loads(first)
