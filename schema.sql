@@ -772,7 +772,11 @@ SELECT t.id, t.project_id AS project, t.title, t.status, t.moved_at AS since,
   FROM tasks t
  WHERE t.status IN ('blocked','review') AND t.status NOT IN ('pending','done','cancelled','failed')   -- as tasks_open says it
 UNION ALL
-SELECT t.id, t.project_id, t.title, t.status, a.ended_at, 'attempt ' || a.number || ' has ended but is not proved gone since ' || a.ended_at, 'orchestrator why ' || t.id
+SELECT t.id, t.project_id, t.title, t.status, coalesce(a.abroad_at, a.ended_at),
+       CASE WHEN a.abroad_at IS NOT NULL THEN 'attempt ' || a.number || ' has ended, but its run may go on elsewhere'
+              || CASE WHEN a.lease_until IS NOT NULL THEN ' (next looked at ' || a.lease_until || ')' ELSE '' END
+            ELSE 'attempt ' || a.number || ' has ended but is not proved gone since ' || a.ended_at END,
+       CASE WHEN a.abroad_at IS NOT NULL THEN 'orchestrator gone ' || a.id || ' "how you know that it is over"' ELSE 'orchestrator why ' || t.id END
   FROM attempts a JOIN tasks t ON t.id = a.task_id
  WHERE a.gone_at IS NULL AND a.ended_at IS NOT NULL
 UNION ALL

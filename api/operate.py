@@ -14,7 +14,7 @@ from api import answers, media, schemas
 from api.callbacks import BASE
 from api.endpoints import Call, Endpoint
 from api.refusals import counted
-from blackboard import people
+from blackboard import abroad, people
 from blackboard.forms import Day, TaskReport
 from blackboard.pauses import EVERYTHING, Target
 
@@ -82,6 +82,30 @@ def _target(call: Call) -> Target:
     if "agent" in parts:
         return Target("agent", call.agent)
     return Target("project", call.project) if "project" in parts else EVERYTHING
+
+
+class GoneReport(BaseModel):
+    """Which run is over, and how the person knows."""
+
+    model_config = ConfigDict(extra="forbid")
+    attempt: Annotated[
+        int, Field(ge=1, lt=2**63, description="The id of the attempt, as `why` and the events name it.")
+    ]
+    detail: Annotated[str, Field(min_length=1, max_length=64 * 1024, description="How you know; kept with your name.")]
+
+
+async def declare_gone(call: Call) -> Response:
+    """A run that may have gone on elsewhere is over."""
+
+    async def work(token: bytes) -> Response:
+        report = await call.report(GoneReport)
+        said = await answers.stored(
+            call, report, 200, abroad.declare_gone, token, call.project, call.task, report.attempt, report.detail
+        )
+        call.api.wake()
+        return answers.response(said)
+
+    return await counted(call, work)
 
 
 class SlotsReport(BaseModel):
@@ -208,4 +232,15 @@ ENDPOINTS = (
     ),
     *(_verb(verb, says) for verb, says in VERBS.items()),
     *(endpoint for path, what in SWITCHED.items() for endpoint in _switches(path, what)),
+    Endpoint(
+        "POST",
+        f"{BASE}/gone",
+        declare_gone,
+        ("operate",),
+        "A run that may have gone on elsewhere, such as in a gateway, is over; `detail` says how you know.",
+        GoneReport,
+        "detail",
+        errors=("refused",),
+        example={"attempt": 1, "detail": "its session is idle"},
+    ),
 )

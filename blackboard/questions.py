@@ -153,7 +153,22 @@ def why(rows: Rows, task_id: int, now: str, max_all_live: int) -> dict[str, Any]
         "agents": agents,
         "claimable": claimable,
     }
-    return told | {"sentence": _sentence(row, gates, agents)}
+    return told | {"sentence": _sentence(row, gates, agents) + _abroad(rows, task_id)}
+
+
+ABROAD = "SELECT id, lease_until FROM attempts WHERE task_id = :id AND gone_at IS NULL AND abroad_at IS NOT NULL"
+
+
+def _abroad(rows: Rows, task_id: int) -> str:
+    """What to do about a former run that may go on elsewhere."""
+    row = rows.one(ABROAD, id=task_id)
+    if row is None:
+        return ""
+    waits = f"looked at again {row['lease_until']}; " if row["lease_until"] else ""
+    return (
+        f"; the run of attempt {row['id']} may go on elsewhere ({waits}when you know that it is over: "
+        f'orchestrator gone {row["id"]} "how you know")'
+    )
 
 
 def _task_gate(name: str, passed: bool, closed: str, row: sqlite3.Row) -> dict[str, Any]:

@@ -5,13 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from orchestrator.config_types import File, Seconds, Word
+from orchestrator.config_types import File, Seconds, Word, fields
 
 _OPENCLAW_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
+
+
+# Of probe and cancel.
+PLACEHOLDERS = frozenset(("session_key", "run_id", "agent", "task", "attempt", "project"))
+
+
+def _known(word: str) -> str:
+    for _, name, form, conversion in fields(word):
+        if name is not None and (name not in PLACEHOLDERS or form or conversion):
+            known = " ".join(f"{{{each}}}" for each in sorted(PLACEHOLDERS))
+            raise ValueError(f"{{{name}}} is no placeholder here: known are {known}; write {{{{ }}}} for braces")
+    return word
 
 
 class Openclaw(BaseModel):
@@ -24,8 +36,8 @@ class Openclaw(BaseModel):
     state_dir: File | None = None
     model: Word | None = None
     thinking: Word | None = None
-    probe: tuple[Word, ...] = ()
-    cancel: tuple[Word, ...] = ()
+    probe: tuple[Annotated[Word, AfterValidator(_known)], ...] = ()
+    cancel: tuple[Annotated[Word, AfterValidator(_known)], ...] = ()
     probe_every_seconds: float = Field(15, ge=0.1, le=3600)
     hold_seconds: Seconds = 0
 

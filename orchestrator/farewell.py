@@ -15,6 +15,7 @@ from blackboard.clock import seconds_between
 from blackboard.record import Record
 from blackboard.states import OUTCOMES
 from orchestrator import processes
+from orchestrator.abroad import Abroad
 from orchestrator.acknowledging import missing
 from orchestrator.config import Settings
 from orchestrator.ends import gone
@@ -26,6 +27,7 @@ from orchestrator.spawner import Spawner
 from orchestrator.traces import agent_of, launcher_of, of_another_boot
 from orchestrator.waiting import first_of
 
+LOOK_AGAIN = 5.0  # seconds between two tries to prove an attempt gone
 NOT_GONE = "a process of this attempt could not be ended: look at it with ps; nothing is claimed beside it"
 Tell = Callable[[int, str, str], Awaitable[None]]
 
@@ -39,19 +41,25 @@ class Farewell:
         self._spawner = spawner
         self._tell = tell
         self._hurry = asyncio.Event()
+        self._abroad = Abroad(board, settings)
 
     def hurry(self) -> None:
         """From now on nobody is waited for: the orchestrator stops."""
         self._hurry.set()
 
-    async def see_off(self, attempt_id: int, launcher: Identity | None) -> bool:
+    async def rest(self, seconds: float) -> None:
+        """Wait, but not while the orchestrator stops."""
+        await first_of(self._hurry.wait(), within=seconds)
+
+    async def see_off(self, attempt_id: int, launcher: Identity | None) -> float | None:
         """Let an attempt that reported finish, stop any other, and prove that nothing of it is left.
 
-        True when it is gone. False when it has not ended, or when somebody could not be ended: then try again.
+        None when it is gone. Else the seconds until the next look: it has not ended, somebody could not be ended, or
+        its run may go on elsewhere.
         """
         row = await self._board.one(attempts.ONE_NOT_GONE, id=attempt_id)
         if row is None or row["ended_at"] is None:
-            return row is None
+            return None if row is None else LOOK_AGAIN
         directory = self._spawner.directory(attempt_id)
         status = await asyncio.to_thread(processes.read_status, directory)
         launcher = launcher or launcher_of(row, status)
@@ -60,13 +68,19 @@ class Farewell:
             if launcher is not None:
                 await self._settle(row, launcher)
             if not await self._proved_gone(attempt_id, launcher):
-                return False
+                return LOOK_AGAIN
             status = await asyncio.to_thread(processes.read_status, directory)
         config = self._settings.agents.get(row["agent_id"])
         result = await asyncio.to_thread(result_of, config, directory, status.code if status else None)
+        # Looked at again: while it was stopped, its launcher may have told who the agent was.
+        row = await self._board.one(attempts.ONE_NOT_GONE, id=attempt_id)
+        if row is None:
+            return None
+        if (pause := await self._abroad.keeps(row, status, result)) is not None:
+            return pause
         unacknowledged = await asyncio.to_thread(missing, directory, status, result.text if result else None)
         await self._board.write(gone, attempt_id, status, result, unacknowledged)
-        return True
+        return None
 
     async def _settle(self, row: Record, launcher: Identity) -> None:
         """Give an agent that reported by itself its time to finish, and then its leftovers theirs."""

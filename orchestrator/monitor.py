@@ -43,7 +43,7 @@ from orchestrator.waiting import first_of
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN = 5.0  # seconds between two tries after something went wrong, and to prove an attempt gone
+LOOK_AGAIN = 5.0  # seconds between two tries after something went wrong
 STATUS_POLL = 0.01
 STATUS_SECONDS = 5.0  # the launcher writes its first status in some 15 ms
 
@@ -140,11 +140,12 @@ class Monitor:
         if launcher is not None:
             agent = await self._agent_of(attempt_id, launcher)
             await self._watch(attempt_id, launcher, agent)
-        if await self._farewell.see_off(attempt_id, launcher):
+        pause = await self._farewell.see_off(attempt_id, launcher)
+        if pause is None:
             await self._spools.take(attempt_id, final=True)  # what came too late is refused, and told
             self._said.pop(attempt_id, None)
         else:
-            await asyncio.sleep(LOOK_AGAIN)
+            await self._farewell.rest(pause)
 
     async def _started(self, attempt_id: int, token: str) -> Identity | None:
         """Start a claimed attempt; None when it could not be started, which is on the board then."""

@@ -53,6 +53,25 @@ def switch(settings: Settings, target: Target, verb: str, reason: str | None) ->
     return write(settings, f"{target.path}/{verb}", {"detail": reason}, direct)
 
 
+ATTEMPT = "SELECT a.task_id, t.project_id FROM attempts a JOIN tasks t ON t.id = a.task_id WHERE a.id = :attempt"
+
+
+def declare_gone(settings: Settings, attempt: int, why: str) -> Answer:
+    """A person knows that a run which went on elsewhere is over."""
+    from blackboard import abroad
+
+    with ReadOnly(settings.board) as board:
+        row = board.one(ATTEMPT, attempt=attempt)
+    if row is None:
+        raise NotFound(f"there is no attempt {attempt} on this board: `orchestrator status` names those that are stuck")
+    task, project = int(row["task_id"]), str(row["project_id"])
+
+    def direct(tx: Tx, token_hash: bytes) -> Answer:
+        return abroad.declare_gone(tx, token_hash, project, task, attempt, why)
+
+    return write(settings, f"/api/projects/{project}/tasks/{task}/gone", {"attempt": attempt, "detail": why}, direct)
+
+
 def project_of(settings: Settings, task: int) -> str:
     """The project of a task; NotFound when there is no such task, or no board."""
     with ReadOnly(settings.board) as board:

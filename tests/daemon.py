@@ -102,8 +102,8 @@ bb() {{ "$helper" "$@"; }}
             "api": {"port": self.port, **self.tables.get("api", {})},
         }
         for name, agent in self.agents.items():
-            tables[f"agents.{name}"] = {key: value for key, value in agent.items() if key != "policy"}
-            tables[f"agents.{name}.policy"] = agent.get("policy", {})
+            tables[f"agents.{name}"] = {key: value for key, value in agent.items() if not isinstance(value, dict)}
+            tables |= {f"agents.{name}.{key}": value for key, value in agent.items() if isinstance(value, dict)}
         for name, table in tables.items():
             lines += [f"[{name}]"] + [
                 f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()

@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 
 from api import ApiConfig, create_app
+from blackboard import abroad
 from prompts import bb_script, curl_config
 from tests.api_house import Attempt, House, open_house
 
@@ -95,10 +96,12 @@ async def prepared(served: Served, route: str) -> Attempt:
         before = [{"status": "review", "output": {"type": "data", "title": "T", "content": "C"}}]
     elif route.endswith("/answer"):
         before = [{"status": "blocked", "detail": "?"}]
-    elif route.endswith("/reopen"):
+    elif route.endswith("/reopen") or route.endswith("/gone"):
         before = [{"status": "failed", "final": True, "detail": "no"}]
     for report in before:
         assert (await served.house.post(f"{attempt.url}/status", attempt.token, report)).status_code == 200
+    if route.endswith("/gone"):
+        await served.house.board.write(abroad.left, 1, until=None, sentence="it may go on")
     return attempt
 
 

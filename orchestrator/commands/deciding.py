@@ -1,4 +1,4 @@
-"""What only a person says about a task: approve, reject, answer, cancel, reopen.
+"""What only a person says: approve, reject, answer, cancel or reopen a task; that a run elsewhere is gone.
 
 Each is one write by `orchestrator.roads`; what is allowed is decided by the board.
 """
@@ -60,4 +60,19 @@ def reopen(call: Call, task: int, reason: str | None) -> None:
     decide(call, task, "reopen", reason)
 
 
-COMMANDS = (approve, reject, answer, cancel, reopen)
+@command("gone", short_help="Say that a run which may go on elsewhere is over.")
+@click.argument("attempt", type=click.IntRange(min=1))
+@click.argument("why")
+def gone(call: Call, attempt: int, why: str) -> None:
+    """A run that may have gone on in a gateway is over, and WHY says how you know; its task goes on then.
+
+    ATTEMPT is the number that `status` and `why` name. Kept with your name; a run that does go on would work beside
+    the next one.
+    """
+    from orchestrator import roads
+
+    said = roads.declare_gone(call.settings, attempt, why)
+    call.screen.answer(said, [said["next"]])
+
+
+COMMANDS = (approve, reject, answer, cancel, reopen, gone)

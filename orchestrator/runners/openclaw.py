@@ -10,7 +10,7 @@ import signal
 
 from orchestrator.config import AgentConfig
 from orchestrator.runners.openclaw_output import parse
-from orchestrator.runners.runner import Run, Runner, Stop, graceful
+from orchestrator.runners.runner import Elsewhere, Run, Runner, Stop, graceful
 
 MOST_MESSAGE_BYTES = 4 * 1024 * 1024  # of --message-file
 GRACE = 20.0  # seconds: for a TERM to reach the gateway as an abort, with its retries
@@ -52,8 +52,12 @@ def _stop(agent: AgentConfig) -> Stop:
     return Stop(signal.SIGTERM, graceful(agent).grace if own else GRACE)
 
 
-def _is_elsewhere(agent: AgentConfig) -> bool:
-    return agent.openclaw.mode == "gateway"
+def _elsewhere(agent: AgentConfig) -> Elsewhere | None:
+    """A turn through the gateway runs in the gateway: KILL on our process, or a lost connection, does not end it."""
+    its = agent.openclaw
+    if its.mode != "gateway":
+        return None
+    return Elsewhere(its.probe, its.cancel, its.probe_every_seconds, its.hold_seconds, environment(agent))
 
 
 OPENCLAW = Runner(
@@ -63,6 +67,6 @@ OPENCLAW = Runner(
     stdin=lambda _agent: False,
     stop=_stop,
     parse=parse,
-    elsewhere=_is_elsewhere,
+    elsewhere=_elsewhere,
     most_prompt_bytes=MOST_MESSAGE_BYTES,
 )

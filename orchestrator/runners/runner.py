@@ -98,12 +98,26 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """How to know whether a run goes on in another process, and how to end it there. Seconds.
+
+    `probe`: asked every `every`; without one the run counts as over after `hold`, with 0 when a person says so.
+    """
+
+    probe: tuple[str, ...]
+    cancel: tuple[str, ...]
+    every: float
+    hold: float
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Runner:
     """One way to run agents, as data.
 
     `program`: what must be found before anything starts. `argv`, `environment`: of one run. `stdin`: whether the prompt
     goes there. `stop`: how it is ended. `parse`: what the program says of its own run, None where it says nothing.
-    `elsewhere`: whether the run lives in another process, so that it may outlive the one we started.
+    `elsewhere`: how to know of a run that lives in another process and may outlive the one we started; None where none does.
     `most_prompt_bytes`: a longer prompt is refused before anything starts.
     """
 
@@ -113,7 +127,7 @@ class Runner:
     stdin: Callable[[AgentConfig], bool]
     stop: Callable[[AgentConfig], Stop]
     parse: Callable[[Ended], Result] | None = None
-    elsewhere: Callable[[AgentConfig], bool] = lambda _agent: False
+    elsewhere: Callable[[AgentConfig], Elsewhere | None] = lambda _agent: None
     most_prompt_bytes: int | None = None
 
 
@@ -125,9 +139,9 @@ def graceful(agent: AgentConfig) -> Stop:
 def environment(
     agent: AgentConfig, ours: Mapping[str, str], marker: str, added: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The allow-listed part of our environment, what runner and configuration add, and the attempt's marker."""
+    """The allow-listed part of our environment, what runner and configuration add, and the attempt's marker if it has one."""
     passed = {name: ours[name] for name in (*INHERITED, *agent.pass_env) if name in ours}
-    return passed | dict(added or {}) | dict(agent.env) | {MARKER: marker}
+    return passed | dict(added or {}) | dict(agent.env) | ({MARKER: marker} if marker else {})
 
 
 def launch_plan(
