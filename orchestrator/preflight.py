@@ -1,6 +1,6 @@
 """What `check` looks at before anything starts: one function a subject, each giving findings in plain sentences.
 
-Changes nothing and starts nothing. `run` asks only what it must refuse: `refusals`.
+Changes nothing, and starts no agent. `run` asks only what it must refuse: `refusals`.
 """
 
 from __future__ import annotations
@@ -138,6 +138,11 @@ def _agent(name: str, agent: AgentConfig) -> Findings:
         )
     else:
         yield Finding("ok", f"agent {name}", found)
+        if agent.runner == "openclaw":
+            from orchestrator.openclaw_check import looked_at
+
+            said = looked_at(name, agent, found)
+            yield from (Finding(level, f"agent {name}", sentence, exits.MISSING) for level, sentence in said)
     for variable in agent.pass_env:
         if variable not in os.environ:
             yield Finding("warn", f"agent {name}", f"pass_env names {variable}, which is not set here")

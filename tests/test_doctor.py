@@ -227,6 +227,8 @@ FAULTS: list[tuple[str, str]] = [
     ("ends_are_told", "UPDATE attempts SET outcome = 'crashed' WHERE outcome = 'idle'"),
     ("ends_are_told", f"UPDATE attempts SET ended_at = '{NOW}' WHERE outcome = 'idle'"),
     ("gone_is_told", f"UPDATE attempts SET gone_at = '{NOW}' WHERE outcome = 'idle'"),
+    ("abroad_is_told", f"UPDATE attempts SET abroad_at = '{NOW}' WHERE outcome = 'idle'"),
+    ("abroad_is_told", f"{EVENT} ('{NOW}', 'abroad', 'engine:monitor', 1, 1, NULL, NULL, NULL)"),
     (
         "attempts_end_in_order",
         "UPDATE events SET verb = CASE verb WHEN 'ended' THEN 'gone' ELSE 'ended' END, at = CASE verb WHEN 'ended' THEN"

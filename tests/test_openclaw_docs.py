@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import socket
 from pathlib import Path
 
 import pytest
 
+from orchestrator import openclaw_check
+from orchestrator.config import AgentConfig
 from orchestrator.config_loading import ConfigError, load
+from orchestrator.config_openclaw import Openclaw
 from tests.layer_rules import ROOT
 
 BLOCKS = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/openclaw.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -57,3 +62,56 @@ def test_two_agents_do_not_share_a_state_folder_of_embedded_runs(tmp_path: Path)
 def test_the_table_without_its_runner_is_told(tmp_path: Path) -> None:
     (problem,) = problems(tmp_path, '[agents.a]\nargv = ["x"]\n[agents.a.openclaw]\nmode = "exec"\n')
     assert "set that, or leave the table out" in problem
+
+
+# --- check ------------------------------------------------------------------------------------------------------------
+
+
+def program(folder: Path, script: str) -> str:
+    file = folder / "openclaw"
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+    return str(file)
+
+
+def told(agent: AgentConfig, found: str) -> list[tuple[str, str]]:
+    return [*openclaw_check.looked_at("a", agent, found)]
+
+
+@pytest.mark.parametrize(
+    ("script", "level", "sentence"),
+    [
+        ("echo OpenClaw 2026.9.6 '(eb377ac)'", "ok", "openclaw 2026.9.6"),
+        ("echo OpenClaw 2026.5.1", "fail", "has no --session-key"),
+        ("echo needs a newer node >&2; exit 1", "fail", "exit code 1: needs a newer node"),
+        ("echo hello", "fail", "exit code 0: hello"),
+    ],
+)
+def test_check_asks_the_version(tmp_path: Path, script: str, level: str, sentence: str) -> None:
+    ((found, said),) = told(AgentConfig(runner="openclaw", openclaw=Openclaw(mode="exec")), program(tmp_path, script))
+    assert found == level
+    assert sentence in said
+
+
+def test_check_looks_for_gateway_folder_and_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    claw = program(tmp_path, "echo 2026.9.6")
+    monkeypatch.setenv("OPENCLAW_SHELL", "exec")
+    local = AgentConfig(runner="openclaw", openclaw=Openclaw(mode="local", state_dir=tmp_path))
+    shell, _, folder = told(local, claw)
+    assert "shell tool of an agent" in shell[1]
+    assert "no openclaw.json" in folder[1]
+    monkeypatch.delenv("OPENCLAW_SHELL")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        (tmp_path / "openclaw.json").write_text(json.dumps({"gateway": {"port": port}}))
+        assert [level for level, _ in told(local, claw)] == ["ok"]
+        away = AgentConfig(runner="openclaw", openclaw=Openclaw(state_dir=tmp_path, hold_seconds=60))
+        assert told(away, claw)[-1] == ("ok", f"its gateway listens at 127.0.0.1:{port}")
+    level, sentence = told(away, claw)[-1]
+    assert level == "warn"
+    assert "openclaw gateway run" in sentence
+    held = AgentConfig(
+        runner="openclaw", openclaw=Openclaw(state_dir=tmp_path), env={"OPENCLAW_GATEWAY_URL": "ws://[::1]:1"}
+    )
+    assert "::1:1" in told(held, claw)[-2][1]
+    assert "waits for a person" in told(held, claw)[-1][1]

@@ -57,10 +57,11 @@ class Attempt(NamedTuple):
     outcome: str | None
     ended_at: str | None
     gone_at: str | None
+    abroad_at: str | None
 
 
 ATTEMPTS = """
-SELECT task_id, id, number, role, agent_id, claimed_at, claimed_by, outcome, ended_at, gone_at
+SELECT task_id, id, number, role, agent_id, claimed_at, claimed_by, outcome, ended_at, gone_at, abroad_at
   FROM attempts ORDER BY task_id, number
 """
 

@@ -179,6 +179,14 @@ def gone_is_told(life: Life) -> Iterator[str]:
     yield from _unequal(life, "gone", rows, [(e.attempt, e.facts.get("number"), e.at) for e in life.told("gone")])
 
 
+@story
+def abroad_is_told(life: Life) -> Iterator[str]:
+    """I4, I6: each attempt whose run may have gone on elsewhere has ended, and has its event, with the same time."""
+    rows = [(a.id, a.abroad_at) for a in life.attempts if a.abroad_at is not None and a.ended_at is not None]
+    told = [(e.attempt, e.at) for e in life.told("abroad")]
+    yield from _unequal(life, "runs elsewhere", rows, told)
+
+
 STEPS = {"claim": "claimed", "claim_review": "claimed", "ended": "ended", "gone": "gone"}  # sorted as they follow
 
 
