@@ -98,6 +98,7 @@ class Spawner:
             prompt = await self._in_pool(self._prompt, brief, place, agent, tail)
         except PromptError as error:
             raise SpawnError("prompt_failed", str(error)) from error
+        prompt = prompt._replace(text=runner_of(agent).plain(prompt.text))
         most, size = runner_of(agent).most_prompt_bytes, len(prompt.text.encode("utf-8", "surrogateescape"))
         if most is not None and size > most:
             raise SpawnError("prompt_failed", f"the prompt has {size} bytes, and the program takes at most {most}")

@@ -146,6 +146,9 @@ def test_all_well_and_no_report_is_no_report(tmp_path: Path) -> None:
 def test_a_gateway_that_is_not_there_is_a_failure_and_nothing_goes_on(tmp_path: Path) -> None:
     with living(tmp_path, "gateway") as house:
         (house.state / "up").unlink()
+        checked = house.call("check").stdout
+        assert "openclaw 2026.9.6" in checked
+        assert "its gateway does not answer" in checked
         task = house.post("ops", "scenario-good", max_tries=1)
         house.reaches(task, "failed")
         (attempt,) = house.attempts(task)

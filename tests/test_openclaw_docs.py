@@ -13,6 +13,7 @@ from orchestrator import openclaw_check
 from orchestrator.config import AgentConfig
 from orchestrator.config_loading import ConfigError, load
 from orchestrator.config_openclaw import Openclaw
+from orchestrator.runners import openclaw
 from tests.layer_rules import ROOT
 
 BLOCKS = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/openclaw.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -62,6 +63,17 @@ def test_two_agents_do_not_share_a_state_folder_of_embedded_runs(tmp_path: Path)
 def test_the_table_without_its_runner_is_told(tmp_path: Path) -> None:
     (problem,) = problems(tmp_path, '[agents.a]\nargv = ["x"]\n[agents.a.openclaw]\nmode = "exec"\n')
     assert "set that, or leave the table out" in problem
+
+
+@pytest.mark.parametrize("prompt", ["/compact", "$skill now", "\ufeff  /new", "\n$x"])
+def test_a_prompt_is_never_a_command_or_a_skill(prompt: str) -> None:
+    assert openclaw.plain(prompt) == f"Your task:\n\n{prompt}"
+    assert openclaw.plain(f"# Task\n{prompt}") == f"# Task\n{prompt}"
+
+
+@pytest.mark.parametrize(("wall", "seconds"), [(3600, 3540), (240, 180), (120, 90), (1, 1), (0.2, 1)])
+def test_the_deadline_of_the_program_is_before_ours(wall: float, seconds: int) -> None:
+    assert openclaw.deadline(wall) == seconds
 
 
 # --- check ------------------------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ class Real(House):
             "agents": {
                 "defaults": {
                     "model": {"primary": "stub/M"}, "models": {"stub/M": {}}, "workspace": str(self.state / "work"),
-                    "skipBootstrap": True,
+                    "skipBootstrap": True, "systemAgent": {"agentId": "ops"},
                 },
                 "ownership": "explicit", "entries": {"main": {}, "ops": {}},
             },

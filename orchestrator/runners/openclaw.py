@@ -46,6 +46,11 @@ def environment(agent: AgentConfig) -> dict[str, str]:
     return QUIET | ({"OPENCLAW_STATE_DIR": str(folder)} if folder else {})
 
 
+def plain(prompt: str) -> str:
+    """A message that begins with `/name` or `$name` is a command or a skill to openclaw: ours is text, whatever it says."""
+    return f"Your task:\n\n{prompt}" if prompt.lstrip("\ufeff \t\r\n").startswith(("/", "$")) else prompt
+
+
 def _stop(agent: AgentConfig) -> Stop:
     """TERM is the only signal that ends a run elsewhere too; KILL comes late, and never first."""
     own = "grace_seconds" in agent.model_fields_set
@@ -69,4 +74,5 @@ OPENCLAW = Runner(
     parse=parse,
     elsewhere=_elsewhere,
     most_prompt_bytes=MOST_MESSAGE_BYTES,
+    plain=plain,
 )

@@ -118,7 +118,8 @@ class Runner:
     `program`: what must be found before anything starts. `argv`, `environment`: of one run. `stdin`: whether the prompt
     goes there. `stop`: how it is ended. `parse`: what the program says of its own run, None where it says nothing.
     `elsewhere`: how to know of a run that lives in another process and may outlive the one we started; None where none does.
-    `most_prompt_bytes`: a longer prompt is refused before anything starts.
+    `most_prompt_bytes`: a longer prompt is refused before anything starts. `plain`: the prompt so that the program takes all
+    of it as text.
     """
 
     program: Callable[[AgentConfig], str]
@@ -129,6 +130,7 @@ class Runner:
     parse: Callable[[Ended], Result] | None = None
     elsewhere: Callable[[AgentConfig], Elsewhere | None] = lambda _agent: None
     most_prompt_bytes: int | None = None
+    plain: Callable[[str], str] = lambda prompt: prompt
 
 
 def graceful(agent: AgentConfig) -> Stop:
