@@ -71,6 +71,7 @@ CREATE TABLE agent_roles (
   role     TEXT NOT NULL CHECK (length(role) BETWEEN 1 AND 64 AND role NOT GLOB '*[^A-Za-z0-9._-]*'),
   PRIMARY KEY (agent_id, role)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX agents_of_role ON agent_roles(role);
 
 -- A planned piece of an agent's time, as its source gave it. `uid` is `id:N` or `virtual:V`.
 CREATE TABLE slots (
@@ -141,6 +142,7 @@ CREATE TABLE tasks (
   review            TEXT    NOT NULL DEFAULT 'human' CHECK (review IN ('auto','human')),
   reviewer          TEXT CHECK (reviewer GLOB 'agent:?*' OR reviewer GLOB 'role:?*'),   -- who reviews before a person is asked
   max_review_tries  INTEGER NOT NULL DEFAULT 2     CHECK (max_review_tries >= 1),
+  handed_over       TEXT,                           -- in review: why a person must decide and no agent is asked any more
   max_rejections    INTEGER NOT NULL DEFAULT 3     CHECK (max_rejections >= 0),
   needs_output      INTEGER NOT NULL DEFAULT 1     CHECK (needs_output IN (0, 1)),
   waits_for_children INTEGER NOT NULL DEFAULT 1    CHECK (waits_for_children IN (0, 1)),
@@ -159,6 +161,9 @@ CREATE INDEX tasks_ready_for_role  ON tasks(role, project_id, priority DESC, due
 -- The tick: what becomes ready next, and how long to sleep.
 -- (An expression, not a generated column: SQLite 3.40 cannot VACUUM INTO a table that has one beside a CHECK.)
 CREATE INDEX tasks_waiting_for_time ON tasks(max(due_at, coalesce(not_before, '')), id) WHERE status = 'pending' AND ready = 0 AND deps_open = 0;
+-- The claim of a review, for `agent:ID` and for `role:NAME`, and when a wait before the next try of one is over.
+CREATE INDEX tasks_to_review ON tasks(reviewer, priority DESC, due_at, id) WHERE status = 'review' AND reviewer IS NOT NULL AND handed_over IS NULL;
+CREATE INDEX reviews_waiting_for_time ON tasks(not_before) WHERE status = 'review' AND reviewer IS NOT NULL AND handed_over IS NULL AND not_before IS NOT NULL;
 -- Operators' lists of what is not final, and the reviews that wait.
 CREATE INDEX tasks_open   ON tasks(status, moved_at) WHERE status NOT IN ('pending','done','cancelled','failed');
 CREATE INDEX tasks_parent ON tasks(parent_id) WHERE parent_id IS NOT NULL;
@@ -458,16 +463,18 @@ BEGIN
     CASE new.status
       WHEN 'claimed' THEN (SELECT json_object('number', number, 'role', role, 'agent', agent_id) FROM attempts WHERE id = new.attempt_id)
       WHEN 'pending' THEN json_object('not_before', new.not_before)
+      WHEN 'review'  THEN CASE WHEN new.reviewer IS NOT NULL THEN json_object('reviewer', new.reviewer) END
       WHEN 'blocked' THEN json_object('kind', coalesce(new.blocked_kind, 'needs_input')) END);
   UPDATE attempts
      SET ended_at = new.moved_at,
-         outcome = coalesce(outcome, (SELECT m.outcome FROM moves m WHERE m.src = old.status AND m.dst = new.status AND m.verb = new.verb))
+         outcome = coalesce(outcome, CASE WHEN role = 'reviewer' AND new.actor NOT GLOB 'reviewer:*' THEN 'cancelled' END,   -- a person was faster
+                            (SELECT m.outcome FROM moves m WHERE m.src = old.status AND m.dst = new.status AND m.verb = new.verb))
    WHERE task_id = new.id AND gone_at IS NULL AND ended_at IS NULL
      AND old.status IN ('claimed','working','review') AND new.status NOT IN ('claimed','working');
   UPDATE tasks
      SET ended_at = CASE WHEN new.status IN ('done','failed','cancelled') THEN new.moved_at END, ready = 0,
-         blocked_kind = CASE new.status WHEN 'blocked' THEN coalesce(blocked_kind, 'needs_input') END
-   WHERE id = new.id AND (ready = 1 OR ended_at IS NOT CASE WHEN new.status IN ('done','failed','cancelled') THEN new.moved_at END
+         blocked_kind = CASE new.status WHEN 'blocked' THEN coalesce(blocked_kind, 'needs_input') END, handed_over = NULL
+   WHERE id = new.id AND (ready = 1 OR handed_over IS NOT NULL OR ended_at IS NOT CASE WHEN new.status IN ('done','failed','cancelled') THEN new.moved_at END
                           OR (blocked_kind IS NULL) = (new.status = 'blocked'));
 END;
 
@@ -476,7 +483,7 @@ CREATE TRIGGER task_move_by_sql AFTER UPDATE OF status ON tasks
 WHEN new.status IS NOT old.status AND new.rev = old.rev
 BEGIN
   UPDATE tasks
-     SET rev = rev + 1, actor = 'sql', reason = NULL, ready = 0,
+     SET rev = rev + 1, actor = 'sql', reason = NULL, ready = 0, handed_over = NULL,
          moved_at = strftime('%Y-%m-%dT%H:%M:%fZ','now'),
          ended_at = CASE WHEN new.status IN ('done','failed','cancelled') THEN strftime('%Y-%m-%dT%H:%M:%fZ','now') END,
          blocked_kind = CASE new.status WHEN 'blocked' THEN coalesce(new.blocked_kind, 'needs_input') END,
@@ -488,7 +495,8 @@ BEGIN
     FROM tasks WHERE id = new.id;
   UPDATE attempts
      SET ended_at = (SELECT moved_at FROM tasks WHERE id = new.id),
-         outcome = coalesce(outcome, (SELECT m.outcome FROM moves m WHERE m.src = old.status AND m.dst = new.status AND m.is_default))
+         outcome = coalesce(outcome, CASE WHEN role = 'reviewer' THEN 'cancelled' END,
+                            (SELECT m.outcome FROM moves m WHERE m.src = old.status AND m.dst = new.status AND m.is_default))
    WHERE task_id = new.id AND gone_at IS NULL AND ended_at IS NULL
      AND old.status IN ('claimed','working','review') AND new.status NOT IN ('claimed','working');
 END;
@@ -528,12 +536,12 @@ BEGIN
 END;
 
 CREATE TRIGGER task_is_edited AFTER UPDATE OF title, description, task_type, must_haves, data, max_tries, backoff_seconds,
-  backoff_cap_seconds, wall_seconds, idle_seconds, startup_seconds, settle_seconds, review, max_rejections, needs_output,
-  waits_for_children ON tasks
+  backoff_cap_seconds, wall_seconds, idle_seconds, startup_seconds, settle_seconds, review, reviewer, max_review_tries,
+  max_rejections, needs_output, waits_for_children ON tasks
 WHEN (new.title, new.description, new.task_type, new.must_haves, new.data, new.max_tries, new.backoff_seconds, new.backoff_cap_seconds,
-      new.wall_seconds, new.idle_seconds, new.startup_seconds, new.settle_seconds, new.review, new.max_rejections, new.needs_output, new.waits_for_children)
+      new.wall_seconds, new.idle_seconds, new.startup_seconds, new.settle_seconds, new.review, new.reviewer, new.max_review_tries, new.max_rejections, new.needs_output, new.waits_for_children)
   IS NOT (old.title, old.description, old.task_type, old.must_haves, old.data, old.max_tries, old.backoff_seconds, old.backoff_cap_seconds,
-      old.wall_seconds, old.idle_seconds, old.startup_seconds, old.settle_seconds, old.review, old.max_rejections, old.needs_output, old.waits_for_children)
+      old.wall_seconds, old.idle_seconds, old.startup_seconds, old.settle_seconds, old.review, old.reviewer, old.max_review_tries, old.max_rejections, old.needs_output, old.waits_for_children)
 BEGIN
   INSERT INTO events (at, verb, actor, task_id, agent_id, data)
   VALUES (strftime('%Y-%m-%dT%H:%M:%fZ','now'), 'edit',
@@ -552,16 +560,30 @@ BEGIN
     'startup_seconds', CASE WHEN new.startup_seconds IS NOT old.startup_seconds THEN new.startup_seconds END,
     'settle_seconds', CASE WHEN new.settle_seconds IS NOT old.settle_seconds THEN new.settle_seconds END,
     'review', CASE WHEN new.review IS NOT old.review THEN new.review END,
+    'reviewer', CASE WHEN new.reviewer IS NOT old.reviewer THEN coalesce(new.reviewer, 'none') END,
+    'max_review_tries', CASE WHEN new.max_review_tries IS NOT old.max_review_tries THEN new.max_review_tries END,
     'max_rejections', CASE WHEN new.max_rejections IS NOT old.max_rejections THEN new.max_rejections END,
     'needs_output', CASE WHEN new.needs_output IS NOT old.needs_output THEN new.needs_output END,
     'waits_for_children', CASE WHEN new.waits_for_children IS NOT old.waits_for_children THEN new.waits_for_children END)));
+END;
+
+-- A review is handed over to a person, or (by an operator) back to its reviewer. Leaving the review ends both.
+CREATE TRIGGER task_hand_over_is_of_review BEFORE UPDATE OF handed_over ON tasks
+WHEN new.handed_over IS NOT NULL AND new.status <> 'review'
+BEGIN SELECT RAISE(ABORT, 'only a task in review is handed over to a person'); END;
+CREATE TRIGGER task_hand_over_is_told AFTER UPDATE OF handed_over ON tasks
+WHEN new.handed_over IS NOT old.handed_over AND new.status = 'review' AND old.status = 'review'
+BEGIN
+  INSERT INTO events (at, verb, actor, task_id, attempt_id, reason)
+  VALUES (strftime('%Y-%m-%dT%H:%M:%fZ','now'), CASE WHEN new.handed_over IS NULL THEN 'hand_back' ELSE 'hand_over' END,
+    CASE WHEN new.plan_rev = old.plan_rev + 1 THEN coalesce(new.planned_by, 'sql') ELSE 'sql' END, new.id, new.attempt_id, new.handed_over);
 END;
 
 -- T6  A task begins as pending, and stays.
 CREATE TRIGGER task_begins BEFORE INSERT ON tasks
 BEGIN
   SELECT RAISE(ABORT, 'a task begins as pending, not ready, without an attempt') WHERE new.status <> 'pending' OR new.ended_at IS NOT NULL
-    OR new.ready <> 0 OR new.attempt_id IS NOT NULL OR new.rev <> 0 OR new.verb <> 'post' OR new.deps_open <> 0 OR new.blocked_kind IS NOT NULL;
+    OR new.ready <> 0 OR new.attempt_id IS NOT NULL OR new.rev <> 0 OR new.verb <> 'post' OR new.deps_open <> 0 OR new.blocked_kind IS NOT NULL OR new.handed_over IS NOT NULL;
   SELECT RAISE(ABORT, 'a task with this id exists: tasks are not replaced') WHERE EXISTS (SELECT 1 FROM tasks WHERE id = new.id);
   SELECT RAISE(ABORT, 'this slot occurrence has its task: tasks are not replaced') WHERE new.slot_id IS NOT NULL
     AND EXISTS (SELECT 1 FROM tasks WHERE slot_id = new.slot_id AND occurrence = new.occurrence);
@@ -623,6 +645,10 @@ BEGIN
   SELECT RAISE(ABORT, 'the task is not for this agent') WHERE new.role = 'executor' AND NOT EXISTS (
     SELECT 1 FROM tasks t WHERE t.id = new.task_id AND (t.agent_id = new.agent_id
       OR t.role IN (SELECT role FROM agent_roles WHERE agent_id = new.agent_id)));
+  SELECT RAISE(ABORT, 'this review is not for this agent') WHERE new.role = 'reviewer' AND EXISTS (
+    SELECT 1 FROM tasks t WHERE t.id = new.task_id AND (t.handed_over IS NOT NULL
+       OR t.reviewer <> 'agent:' || new.agent_id AND NOT EXISTS (
+          SELECT 1 FROM agent_roles r WHERE r.agent_id = new.agent_id AND t.reviewer = 'role:' || r.role)));
   SELECT RAISE(ABORT, 'nobody reviews their own work') WHERE new.role = 'reviewer'
      AND EXISTS (SELECT 1 FROM attempts WHERE task_id = new.task_id AND role = 'executor' AND agent_id = new.agent_id);
 END;
@@ -765,12 +791,14 @@ SELECT a.id AS attempt_id, a.task_id, t.title, a.number, a.role, a.agent_id AS a
 CREATE VIEW v_stuck AS
 SELECT t.id, t.project_id AS project, t.title, t.status, t.moved_at AS since,
        CASE WHEN t.status = 'blocked' THEN 'blocked (' || t.blocked_kind || '): ' || coalesce(t.reason, 'no reason given')
+            WHEN t.handed_over IS NOT NULL THEN 'waits for a person''s review: ' || t.handed_over
             ELSE 'waits for a person''s review' END AS why,
        CASE WHEN t.status = 'blocked' AND t.actor = 'engine:families' THEN 'reopen the task it needs, or drop the dependency'
             WHEN t.status = 'blocked' THEN 'orchestrator answer ' || t.id || ' "..."'
             ELSE 'orchestrator approve ' || t.id || '   or   orchestrator reject ' || t.id || ' "..."' END AS next
   FROM tasks t
  WHERE t.status IN ('blocked','review') AND t.status NOT IN ('pending','done','cancelled','failed')   -- as tasks_open says it
+   AND (t.status = 'blocked' OR t.reviewer IS NULL OR t.handed_over IS NOT NULL)                        -- else an agent is asked
 UNION ALL
 SELECT t.id, t.project_id, t.title, t.status, coalesce(a.abroad_at, a.ended_at),
        CASE WHEN a.abroad_at IS NOT NULL THEN 'attempt ' || a.number || ' has ended, but its run may go on elsewhere'

@@ -1,4 +1,4 @@
-"""The claim: which task, for which agent, now. A claim is the insertion of an attempt; its trigger moves the task.
+"""The claim: which task or review, for which agent, now. A claim is the insertion of an attempt; a trigger does the rest.
 
 Asked by orchestrator/tick.py. Never starts anything.
 """
@@ -8,8 +8,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from blackboard.board import Tx
-from blackboard.gates import OPEN, AgentFacts, agent_open
+from blackboard import reviews
+from blackboard.board import Rows, Tx
+from blackboard.gates import OPEN, OPEN_REVIEW, AgentFacts, agent_open
 
 PROMOTE_AT_ONCE = 2000
 
@@ -26,6 +27,18 @@ SELECT {_EARLIEST} AS earliest_at FROM tasks WHERE {_WAITING} ORDER BY {_EARLIES
 """  # noqa: S608 - our own constants
 
 
+NEXT_REVIEW = """
+SELECT not_before AS earliest_at FROM tasks
+ WHERE status = 'review' AND reviewer IS NOT NULL AND handed_over IS NULL AND not_before > :now ORDER BY not_before LIMIT 1
+"""
+
+
+def next_time(rows: Rows, now: str) -> str | None:
+    """The next instant at which a task, or another try of a review, becomes due; None when none waits for time."""
+    found = [row["earliest_at"] for row in (rows.one(NEXT_DUE), rows.one(NEXT_REVIEW, now=now)) if row is not None]
+    return min(found, default=None)
+
+
 def promote(tx: Tx) -> int:
     """Mark what has become due as ready, so that the claim's index holds it; how many, at most PROMOTE_AT_ONCE."""
     return tx.run(PROMOTE, now=tx.now, most=PROMOTE_AT_ONCE)
@@ -33,7 +46,7 @@ def promote(tx: Tx) -> int:
 
 # The first task of each project that is not paused: of one that is, however full, no row is read.
 _BEST = """
-SELECT best.id, best.priority, best.due_at FROM projects o CROSS JOIN tasks best ON best.id = (
+SELECT best.id, best.priority, best.due_at, 'executor' AS duty FROM projects o CROSS JOIN tasks best ON best.id = (
   SELECT t.id FROM tasks t
    WHERE t.{whose} AND t.project_id = o.id AND t.status = 'pending' AND t.ready = 1 AND {gates}
    ORDER BY t.priority DESC, t.due_at, t.id LIMIT 1)
@@ -41,6 +54,13 @@ SELECT best.id, best.priority, best.due_at FROM projects o CROSS JOIN tasks best
 """
 BEST_OF_AGENT = _BEST.format(whose="agent_id = :agent", gates=OPEN)
 BEST_OF_ROLE = _BEST.format(whose="role = :role", gates=OPEN)
+
+# Both kinds of reviewer in one text: `:reviewer` is `agent:ID` or `role:NAME`.
+BEST_REVIEW = f"""
+SELECT t.id, t.priority, t.due_at, 'reviewer' AS duty FROM tasks t
+ WHERE t.reviewer = :reviewer AND {OPEN_REVIEW}
+ ORDER BY t.priority DESC, t.due_at, t.id LIMIT 1
+"""  # noqa: S608 - our own constants
 
 # INDEXED BY: without statistics SQLite prefers an index over all attempts an agent ever had.
 AGENTS = """
@@ -53,15 +73,21 @@ ROLES = "SELECT role FROM agent_roles WHERE agent_id = :agent ORDER BY role"
 
 CLAIM = """
 INSERT INTO attempts (task_id, number, role, agent_id, token_hash, claimed_at, claimed_by)
-VALUES (:task, (SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE task_id = :task), 'executor', :agent, :hash, :now, 'engine:tick')
+VALUES (:task, (SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE task_id = :task), :role, :agent, :hash, :now, 'engine:tick')
 """
 
 
 def best(tx: Tx, agent_id: str) -> sqlite3.Row | None:
-    """The task an agent would get: its own or one of its roles'; priority, then due time, then id."""
+    """The task or review an agent would get, its own or one of its roles'; priority, then due time, then id.
+
+    `duty` of the row: what the agent would be, executor or reviewer.
+    """
+    roles = [row["role"] for row in tx.all(ROLES, agent=agent_id)]
     found = tx.all(BEST_OF_AGENT, agent=agent_id, now=tx.now)
-    for row in tx.all(ROLES, agent=agent_id):
-        found += tx.all(BEST_OF_ROLE, role=row["role"], now=tx.now)
+    for role in roles:
+        found += tx.all(BEST_OF_ROLE, role=role, now=tx.now)
+    for reviewer in (f"agent:{agent_id}", *(f"role:{role}" for role in roles)):
+        found += tx.all(BEST_REVIEW, reviewer=reviewer, agent=agent_id, now=tx.now)
     return min(found, key=_order, default=None)
 
 
@@ -76,14 +102,18 @@ def agent_facts(tx: Tx, max_all_live: int) -> list[AgentFacts]:
     return [AgentFacts(agent, agent["live"], all_live, max_all_live) for agent in tx.all(AGENTS)]
 
 
-def claim(tx: Tx, task_id: int, agent_id: str, token_hash: bytes) -> int:
-    """Claim one task for one agent; the attempt's id. Refused with a trigger's sentence when it cannot be."""
-    return tx.insert(CLAIM, task=task_id, agent=agent_id, hash=token_hash, now=tx.now)
+def claim(tx: Tx, task_id: int, agent_id: str, token_hash: bytes, role: str = "executor") -> int:
+    """Claim one task, or its review, for one agent; the attempt's id. Refused with a trigger's sentence when it cannot be."""
+    return tx.insert(CLAIM, task=task_id, role=role, agent=agent_id, hash=token_hash, now=tx.now)
 
 
 def claim_due(tx: Tx, token_hashes: Sequence[bytes], max_all_live: int) -> list[int]:
-    """Promote, then claim for every free agent, the most urgent task first; the attempts, at most one a hash."""
+    """Promote, then claim for every free agent, the most urgent task first; the attempts, at most one a hash.
+
+    Reviews stand in the same line; those that no agent can make are handed over to a person before.
+    """
     promote(tx)
+    reviews.hand_over_hopeless(tx)
     claimed: list[int] = []
     waiting = [(facts, best(tx, facts.agent["id"])) for facts in agent_facts(tx, max_all_live) if agent_open(facts)]
     while len(claimed) < len(token_hashes):
@@ -91,7 +121,7 @@ def claim_due(tx: Tx, token_hashes: Sequence[bytes], max_all_live: int) -> list[
         if not offers:
             break
         _, chosen, task = min(offers, key=lambda offer: offer[0])
-        claimed.append(claim(tx, task["id"], chosen.agent["id"], token_hashes[len(claimed)]))
+        claimed.append(claim(tx, task["id"], chosen.agent["id"], token_hashes[len(claimed)], task["duty"]))
         waiting = [_after_claim(tx, facts, row, chosen, task) for facts, row in waiting]
     return claimed
 

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
+from blackboard.policy import REVIEW, review_word
+
 # The days there are from the year 1000 on, as a pattern: what the OpenAPI document forbids is what we refuse.
 _YEAR = "[1-9][0-9]{3}"
 _LEAP = "(?:[1-9][0-9](?:0[48]|[2468][048]|[13579][26])|(?:[2468][048]|[13579][26])00)"
@@ -54,6 +56,10 @@ Believed = Annotated[str | None, Field(description="Taken, not believed: the tok
 def _by(name: str, least: int = 0) -> dict[str, Any]:
     """JSON schema for: this text field is given."""
     return {"required": [name], "properties": {name: {"type": "string", "minLength": least}}}
+
+
+# Who accepts the result: nobody, a person, or an agent before a person is asked.
+Review = Annotated[str, AfterValidator(review_word), WithJsonSchema({"type": "string", "pattern": f"^({REVIEW})$"})]
 
 
 class _Report(BaseModel):
@@ -177,7 +183,8 @@ class TaskReport(ChildReport):
     data: Annotated[dict[str, Any], Field(description="An object the agent gets as it is.")] = Field(
         default_factory=dict
     )
-    review: Annotated[Literal["auto", "human"] | None, Field(description="Who reviews it.")] = None
+    review: Annotated[Review | None, Field(description="Who reviews it.")] = None
+    max_review_tries: Annotated[int, Field(ge=1, le=1000)] | None = None
     max_tries: Annotated[int, Field(ge=1, le=1000)] | None = None
     backoff_seconds: Annotated[float, Field(ge=0, le=1e6)] | None = None
     wall_seconds: Annotated[float, Field(gt=0, le=1e8)] | None = None

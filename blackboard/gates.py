@@ -1,4 +1,4 @@
-"""The gates: every condition a pending task and a free agent must pass for a claim.
+"""The gates: every condition a pending task, or a review, and a free agent must pass for a claim.
 
 The claim's WHERE and `why` are both built from these lists, so that they cannot disagree.
 """
@@ -20,30 +20,53 @@ class TaskGate(NamedTuple):
     closed: str
 
 
+_NOT_BEFORE = "(t.not_before IS NULL OR t.not_before <= :now)"
+_PROJECT = TaskGate(
+    "project",
+    "NOT EXISTS (SELECT 1 FROM projects p WHERE p.id = t.project_id AND p.paused_at IS NOT NULL)",
+    "its project {project_id} is paused since {project_paused_at}: {project_pause_reason}",
+)
+_FORMER_ATTEMPT = TaskGate(
+    "former_attempt",
+    "NOT EXISTS (SELECT 1 FROM attempts f WHERE f.task_id = t.id AND f.gone_at IS NULL)",
+    "the process of its former attempt is not proved gone yet",
+)
+
 TASK_GATES: tuple[TaskGate, ...] = (
     TaskGate("pending", "t.status = 'pending'", "it is {status}, not pending"),
     TaskGate("due", "t.due_at <= :now", "it is not due before {due_at}"),
-    TaskGate(
-        "not_before",
-        "(t.not_before IS NULL OR t.not_before <= :now)",
-        "it waits until {not_before} before the next try",
-    ),
+    TaskGate("not_before", _NOT_BEFORE, "it waits until {not_before} before the next try"),
     TaskGate("needs", "t.deps_open = 0", "{deps_open} of the tasks it needs are not done"),
-    TaskGate(
-        "project",
-        "NOT EXISTS (SELECT 1 FROM projects p WHERE p.id = t.project_id AND p.paused_at IS NOT NULL)",
-        "its project {project_id} is paused since {project_paused_at}: {project_pause_reason}",
-    ),
-    TaskGate(
-        "former_attempt",
-        "NOT EXISTS (SELECT 1 FROM attempts f WHERE f.task_id = t.id AND f.gone_at IS NULL)",
-        "the process of its former attempt is not proved gone yet",
-    ),
+    _PROJECT,
+    _FORMER_ATTEMPT,
 )
 
-# What the claim asks of a task, and what `why` shows gate by gate.
+REVIEW_GATES: tuple[TaskGate, ...] = (
+    TaskGate("review", "t.status = 'review'", "it is {status}, not in review"),
+    TaskGate("reviewer", "t.reviewer IS NOT NULL", "a person reviews it"),
+    TaskGate("handed_over", "t.handed_over IS NULL", "a person reviews it: {handed_over}"),
+    TaskGate("not_before", _NOT_BEFORE, "it waits until {not_before} before the next review"),
+    _PROJECT,
+    _FORMER_ATTEMPT,
+)
+
+# A condition on a review and one agent, `:agent`.
+AUTHOR = TaskGate(
+    "author",
+    "NOT EXISTS (SELECT 1 FROM attempts e WHERE e.task_id = t.id AND e.role = 'executor' AND e.agent_id = :agent)",
+    "agent {agent} has worked on it, and nobody reviews their own work",
+)
+
+
+def _each(gates: tuple[TaskGate, ...]) -> str:
+    return ", ".join(f"({gate.predicate}) AS gate_{gate.name}" for gate in gates)
+
+
+# What the claim asks of a task, and what `why` shows gate by gate; and the same of a review.
 OPEN = " AND ".join(gate.predicate for gate in TASK_GATES)
-EACH = ", ".join(f"({gate.predicate}) AS gate_{gate.name}" for gate in TASK_GATES)
+EACH = _each(TASK_GATES)
+OPEN_REVIEW = " AND ".join(gate.predicate for gate in (*REVIEW_GATES, AUTHOR))
+EACH_REVIEW = _each(REVIEW_GATES)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from blackboard.record import Record
 from blackboard.states import OUTCOMES
+
+REVIEW = "auto|human|(agent|role):[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+
+
+def review_word(text: str) -> str:
+    """Who accepts the result, as it may be written; ValueError for anything else."""
+    if not re.fullmatch(REVIEW, text):
+        raise ValueError(f"review is auto, human, agent:ID or role:NAME, not {text[:80]!r}")
+    return text
 
 
 @dataclass(frozen=True)
@@ -26,7 +36,8 @@ class Policy:
     idle_seconds: float = 900.0
     startup_seconds: float = 300.0
     settle_seconds: float = 30.0
-    review: str = "human"
+    review: str = "human"  # auto, human, agent:ID, role:NAME
+    max_review_tries: int = 2
     max_rejections: int = 3
     needs_output: bool = True
     waits_for_children: bool = True
@@ -37,8 +48,10 @@ class Policy:
         return dataclasses.replace(self, **known)
 
     def columns(self) -> dict[str, object]:
-        """The policy as columns of a task: booleans as 0 and 1."""
-        return {name: int(v) if isinstance(v := getattr(self, name), bool) else v for name in FIELDS}
+        """The policy as columns of a task: booleans as 0 and 1; an agent's review is a person's with a reviewer first."""
+        values = {name: int(v) if isinstance(v := getattr(self, name), bool) else v for name in FIELDS}
+        asked = ":" in self.review
+        return values | {"review": "human" if asked else self.review, "reviewer": self.review if asked else None}
 
 
 FIELDS = tuple(f.name for f in dataclasses.fields(Policy))
@@ -69,16 +82,17 @@ def backoff(base: float, cap: float, failures: int, seed: str) -> float:
 AT_LEAST = {"spawn_failed": 10.0, "prompt_failed": 10.0, "rate_limited": 60.0, "busy": 10.0}
 
 
-def next_try(task: Record, outcome: str, tries: int, *, final: bool = False) -> float | None:
+def next_try(task: Record, outcome: str, tries: int, *, final: bool = False, most: int | None = None) -> float | None:
     """Seconds until the next try, or None when there is none.
 
     `tries`: charged attempts that ended badly so far, this one included. An outcome that is not charged always
-    leaves another try: at once when nothing was started, else after the backoff of a first failure.
+    leaves another try: at once when nothing was started, else after the backoff of a first failure. `most`: how
+    many tries there are, if not the task's max_tries.
     """
     if outcome in ("released", "dry_run", "stopped"):
         return 0.0
     charged = OUTCOMES[outcome].charged
-    if final or (charged and tries >= task["max_tries"]):
+    if final or (charged and tries >= (most or task["max_tries"])):
         return None
     wait = backoff(
         task["backoff_seconds"], task["backoff_cap_seconds"], max(1, tries), f"{task['id']}/{task['attempt_id']}"

@@ -11,11 +11,11 @@ import sqlite3
 from collections.abc import Collection
 from typing import Any
 
-from blackboard import pauses
+from blackboard import handed_in, pauses
 from blackboard.board import Rows
 from blackboard.claims import AGENTS, ALL_LIVE, NEXT_DUE
 from blackboard.errors import NotFound
-from blackboard.gates import AGENT_GATES, EACH, TASK_GATES, AgentFacts
+from blackboard.gates import AGENT_GATES, AUTHOR, EACH, EACH_REVIEW, REVIEW_GATES, TASK_GATES, AgentFacts, TaskGate
 from blackboard.record import Record
 from blackboard.states import FINAL, OUTCOMES
 
@@ -26,7 +26,7 @@ CONTENT_SHOWN = 64 * 1024  # characters of one output
 EVENTS_SHOWN = 500  # of one task, the newest
 
 TASK = """
-SELECT t.*, a.number AS attempt, a.agent_id AS worker,
+SELECT t.*, a.number AS attempt, a.agent_id AS worker, a.role AS worker_role, a.ended_at AS worker_ended_at, a.gone_at AS worker_gone_at,
        p.paused_at AS project_paused_at, coalesce(p.pause_reason, 'no reason given') AS project_pause_reason
   FROM tasks t JOIN projects p ON p.id = t.project_id LEFT JOIN attempts a ON a.id = t.attempt_id WHERE t.id = :id
 """
@@ -43,7 +43,9 @@ def _row(rows: Rows, task_id: int) -> sqlite3.Row:
     return row
 
 
-_HIDDEN = frozenset({"rev", "plan_rev", "planned_by", "project_paused_at", "project_pause_reason"})
+_HIDDEN = frozenset(
+    "rev plan_rev planned_by worker_role worker_ended_at worker_gone_at project_paused_at project_pause_reason".split()
+)
 
 
 def task(rows: Rows, task_id: int) -> dict[str, Any]:
@@ -133,17 +135,29 @@ SELECT g.id FROM agents g JOIN tasks t ON t.id = :id
 """
 
 
+REVIEW = f"SELECT {EACH_REVIEW} FROM tasks t WHERE t.id = :id"  # noqa: S608 - our own constant text
+FITS_REVIEW = """
+SELECT g.id FROM agents g JOIN tasks t ON t.id = :id
+ WHERE t.reviewer = 'agent:' || g.id OR EXISTS (SELECT 1 FROM agent_roles r WHERE r.agent_id = g.id AND t.reviewer = 'role:' || r.role)
+ ORDER BY g.id
+"""
+IS_NO_AUTHOR = f"SELECT {AUTHOR.predicate} AS passed FROM tasks t WHERE t.id = :id"  # noqa: S608 - our own constant text
+
+
 def why(rows: Rows, task_id: int, now: str, max_all_live: int) -> dict[str, Any]:
     """Why a task is where it is: every gate, passed or not, for the task and for each agent that could take it.
 
-    `claimable`: the task passes every gate and so does at least one agent.
+    Of a task in review the gates are those of its review. `claimable`: the task passes every gate and so does at
+    least one agent.
     """
     row = _row(rows, task_id)
-    passed = rows.one(GATES, id=task_id, now=now)
+    in_review = row["status"] == "review"
+    passed = rows.one(REVIEW if in_review else GATES, id=task_id, now=now)
     gates = [
-        _task_gate(gate.name, bool(passed and passed[f"gate_{gate.name}"]), gate.closed, row) for gate in TASK_GATES
+        _task_gate(gate, bool(passed and passed[f"gate_{gate.name}"]), row)
+        for gate in (REVIEW_GATES if in_review else TASK_GATES)
     ]
-    agents = _agents(rows, task_id, max_all_live)
+    agents = _agents(rows, row, max_all_live)
     claimable = all(gate["passed"] for gate in gates) and any(agent["free"] for agent in agents)
     told = {
         "task": task_id,
@@ -171,12 +185,15 @@ def _abroad(rows: Rows, task_id: int) -> str:
     )
 
 
-def _task_gate(name: str, passed: bool, closed: str, row: sqlite3.Row) -> dict[str, Any]:
-    return {"gate": name, "passed": passed, "sentence": None if passed else closed.format(**dict(row))}
+def _task_gate(gate: TaskGate, passed: bool, values: Record, **more: str) -> dict[str, Any]:
+    sentence = None if passed else gate.closed.format(**dict(values) | more)  # type: ignore[call-overload]
+    return {"gate": gate.name, "passed": passed, "sentence": sentence}
 
 
-def _agents(rows: Rows, task_id: int, max_all_live: int) -> list[dict[str, Any]]:
-    fitting = {found["id"] for found in rows.all(FITS, id=task_id)}
+def _agents(rows: Rows, row: sqlite3.Row, max_all_live: int) -> list[dict[str, Any]]:
+    """Every agent that the task, or its review, is for, with its gates."""
+    in_review = row["status"] == "review"
+    fitting = {found["id"] for found in rows.all(FITS_REVIEW if in_review else FITS, id=row["id"])}
     live = rows.one(ALL_LIVE)
     told = []
     for agent in rows.all(AGENTS):
@@ -186,6 +203,9 @@ def _agents(rows: Rows, task_id: int, max_all_live: int) -> list[dict[str, Any]]
         gates = [
             {"gate": gate.name, "passed": (no := gate.closed(facts)) is None, "sentence": no} for gate in AGENT_GATES
         ]
+        if in_review:
+            asked = rows.one(IS_NO_AUTHOR, id=row["id"], agent=agent["id"])
+            gates.append(_task_gate(AUTHOR, bool(asked and asked["passed"]), row, agent=agent["id"]))
         told.append({"agent": agent["id"], "free": all(gate["passed"] for gate in gates), "gates": gates})
     return told
 
@@ -198,7 +218,7 @@ def _sentence(row: sqlite3.Row, gates: list[dict[str, Any]], agents: list[dict[s
     if status == "blocked":
         return f'task {number} is blocked ({row["blocked_kind"]}): {row["reason"]}. To go on: orchestrator answer {number} "..."'
     if status == "review":
-        return f'task {number} waits for a review: orchestrator approve {number}, or orchestrator reject {number} "..."'
+        return _review_sentence(row, gates, agents)
     if status in ("claimed", "working"):
         return f"task {number} is {status}: agent {row['worker']} is on attempt {row['attempt']}"
     closed = [gate["sentence"] for gate in gates if not gate["passed"]]
@@ -207,10 +227,34 @@ def _sentence(row: sqlite3.Row, gates: list[dict[str, Any]], agents: list[dict[s
     if not agents:
         return f"task {number} is pending: no agent has the role {row['role']}"
     if not any(agent["free"] for agent in agents):
-        sentences = [gate["sentence"] for agent in agents for gate in agent["gates"] if not gate["passed"]]
-        return f"task {number} is pending: " + "; ".join(dict.fromkeys(sentences))
+        return f"task {number} is pending: " + _closed(agents)
     return (
         f"task {number} is pending and passes every gate: the next tick claims it when no more urgent task is before it"
+    )
+
+
+def _closed(agents: list[dict[str, Any]]) -> str:
+    return "; ".join(
+        dict.fromkeys(gate["sentence"] for agent in agents for gate in agent["gates"] if not gate["passed"])
+    )
+
+
+def _review_sentence(row: sqlite3.Row, gates: list[dict[str, Any]], agents: list[dict[str, Any]]) -> str:
+    """The same of a task in review: who is asked, what holds that up, and that a person may always decide."""
+    number, asked = row["id"], row["reviewer"]
+    decide = f'orchestrator approve {number}, or orchestrator reject {number} "..."'
+    if asked is None or row["handed_over"] is not None:
+        because = f" ({row['handed_over']})" if row["handed_over"] else ""
+        return f"task {number} waits for a review by a person{because}: {decide}"
+    if row["worker_role"] == "reviewer" and row["worker_gone_at"] is None and row["worker_ended_at"] is None:
+        return f"task {number} is reviewed by agent {row['worker']} (attempt {row['attempt']}). To be faster: {decide}"
+    closed = [gate["sentence"] for gate in gates if not gate["passed"]]
+    if closed or not any(agent["free"] for agent in agents):
+        waits = "; ".join(closed) or _closed(agents) or "the next tick hands it over to a person"
+        return f"task {number} waits for a review by {asked}: {waits}. To decide yourself: {decide}"
+    return (
+        f"task {number} waits for a review by {asked} and passes every gate: the next tick claims it when no more "
+        f"urgent task is before it. To be faster: {decide}"
     )
 
 
@@ -257,7 +301,11 @@ def preview(rows: Rows, task_id: int) -> dict[str, Any]:
     somebody = None if row["agent_id"] else rows.one(SOMEBODY, role=row["role"])
     agent = row["agent_id"] or (somebody["agent_id"] if somebody else f"one with the role {row['role']}")
     number = last["number"] if last else 0
-    told = _brief(rows, row, (last["id"] if last else 0) + 1, number + 1, agent, "executor")
+    before = (last["id"] if last else 0) + 1
+    if row["status"] == "review" and row["reviewer"]:
+        reviewer = next((each["agent"] for each in _agents(rows, row, 0)), row["reviewer"])
+        return _brief(rows, row, before, number + 1, reviewer, "reviewer")
+    told = _brief(rows, row, before, number + 1, agent, "executor")
     told["task"]["status"] = "claimed"
     return told
 
@@ -275,6 +323,7 @@ def _brief(rows: Rows, row: sqlite3.Row, attempt_id: int, number: int, agent: st
         "attempt": number,
         "attempt_id": attempt_id,
         "max_tries": row["max_tries"],
+        "max_review_tries": row["max_review_tries"],
         "needs_output": bool(row["needs_output"]),
         "limits": {key: row[key] for key in ("wall_seconds", "idle_seconds", "startup_seconds")},
         "answer": row["answer"],
@@ -287,6 +336,7 @@ def _brief(rows: Rows, row: sqlite3.Row, attempt_id: int, number: int, agent: st
         "children": [dict(found) for found in rows.all(CHILDREN, id=row["id"])],
         "parent": {"id": parent["id"], "title": parent["title"]} if parent else None,
         "needs": [_need(rows, found) for found in rows.all(NEEDS, id=row["id"])],
+        "work": handed_in.work(rows, row["id"], attempt_id) if role == "reviewer" else None,
     }
 
 

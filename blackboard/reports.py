@@ -106,21 +106,33 @@ _EXECUTOR: dict[str, Callable[[Tx, Record, sqlite3.Row, str, StatusReport], str 
 
 
 def _verdict(tx: Tx, caller: Caller, attempt: Record, report: StatusReport) -> Answer:
-    """A reviewer's attempt approves (`done`) or rejects (`pending` with a remark)."""
+    """A reviewer's attempt approves (`done`) or rejects (`pending` with a remark); the same verdict again changes nothing."""
+    verb = _VERDICTS.get(report.status)
+    if verb and attempt["outcome"] == verbs.OUTCOME_OF[verb] and attempt["detail"] == _detail(report):
+        task = get(tx, attempt["task_id"])
+        return _answer(task, attempt, task["status"], already=True)
     if attempt["ended_at"] is not None:
         raise Fenced(
             f"this review has ended ({attempt['outcome']}): nothing it says counts any more; stop",
             outcome=attempt["outcome"],
         )
-    attempts.seen(tx, attempt)
-    if report.status == "done":
-        verbs.approve(tx, attempt["task_id"], actor=caller.actor, reason=report.detail)
-    elif report.status == "pending":
-        verbs.reject(tx, attempt["task_id"], actor=caller.actor, remark=report.detail or "")
-    else:
+    if verb is None:
         raise Forbidden("a reviewer says done, or pending with a detail that tells what is missing")
+    if report.handed_in():
+        raise Forbidden(_NO_OUTPUTS)
+    attempts.seen(tx, attempt)
+    extra: Answer = {}
+    if report.comment:
+        extra["comment"] = journal.add_comment(
+            tx, attempt["task_id"], author=caller.actor, body=report.comment, attempt_id=attempt["id"]
+        )
+    verbs.give_verdict(tx, attempt, verb, actor=caller.actor, detail=_detail(report))
     task = get(tx, attempt["task_id"])
-    return _answer(task, attempt, task["status"])
+    return _answer(task, attempt, task["status"], **extra)
+
+
+_VERDICTS = {"done": "approve", "pending": "reject"}
+_NO_OUTPUTS = "a reviewer hands in no outputs: comment, then say done or pending"
 
 
 def _hand_in(tx: Tx, attempt: Record, reports: list[OutputReport], held: Mapping[str, Held]) -> Answer:
@@ -160,7 +172,7 @@ def may_hand_in(rows: Rows, token_hash: bytes, project: str, task_id: int) -> No
 def _hands_in(tx: Tx, token_hash: bytes, project: str, task_id: int) -> tuple[Record, sqlite3.Row]:
     attempt, task = _attempt_on(tx, identify(tx, token_hash), project, task_id)
     if attempt["role"] != "executor":
-        raise Forbidden("a reviewer hands in no outputs: comment, then say done or pending")
+        raise Forbidden(_NO_OUTPUTS)
     verbs.must_live(attempt, task)
     return attempt, task
 

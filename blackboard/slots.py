@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from itertools import zip_longest
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,6 +25,7 @@ from blackboard.board import Rows, Tx
 from blackboard.calendars import Placed
 from blackboard.clock import from_text, to_text
 from blackboard.errors import Invalid
+from blackboard.forms import Review
 from blackboard.policy import Policies, Policy
 
 OPEN_STATUSES = frozenset({"not_started", "deferred"})  # the source's words for "still to be done"
@@ -66,7 +67,8 @@ class _Wish(BaseModel):
     must_haves: str = ""
     type: str | None = None
     project: str | None = None
-    review: Literal["auto", "human"] | None = None
+    review: Review | None = None
+    max_review_tries: Annotated[int, Field(ge=1, le=1000)] | None = None
     max_tries: Annotated[int, Field(ge=1, le=1000)] | None = None
     backoff_seconds: Annotated[float, Field(ge=0, le=1e8)] | None = None
     backoff_cap_seconds: Annotated[float, Field(ge=0, le=1e8)] | None = None

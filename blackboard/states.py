@@ -112,11 +112,11 @@ pending ──> claimed ──> working ──> review ──> done
    └── reopen              └──> cancelled             (from every state that is not final)"""
 
 
-def drawing(current: str | None = None) -> str:
-    """The state machine for a prompt: the picture, then the arrows out of `current`, from the table."""
+def drawing(current: str | None = None, role: str = "executor") -> str:
+    """The state machine for a prompt: the picture, then the arrows out of `current` for a role, from the table."""
     if current is None:
         return _DRAWING
-    ways = [f"  {m.src} ──> {m.dst}   ({m.verb})" for m in allowed(current, "executor")]
+    ways = [f"  {m.src} ──> {m.dst}   ({m.verb})" for m in allowed(current, role)]
     return _DRAWING + f"\n\nfrom {current} you can go:\n" + ("\n".join(ways) or "  nowhere: it is not yours any more")
 
 

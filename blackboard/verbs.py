@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from blackboard import families
+from blackboard import families, reviews
 from blackboard.board import Tx
 from blackboard.clock import plus
 from blackboard.errors import Fenced, Invalid, NotFound
@@ -25,10 +25,12 @@ from blackboard.states import LIVE, OUTCOMES
 POST = """
 INSERT INTO tasks (project_id, agent_id, role, title, description, task_type, priority, must_haves, data, actor, reason,
   moved_at, posted_at, due_at, not_before, parent_id, slot_id, occurrence, max_tries, backoff_seconds, backoff_cap_seconds,
-  wall_seconds, idle_seconds, startup_seconds, settle_seconds, review, max_rejections, needs_output, waits_for_children)
+  wall_seconds, idle_seconds, startup_seconds, settle_seconds, review, reviewer, max_review_tries, max_rejections,
+  needs_output, waits_for_children)
 VALUES (:project, :agent, :role, :title, :description, :task_type, :priority, :must_haves, :data, :actor, :reason,
   :now, :now, :due_at, :not_before, :parent_id, :slot_id, :occurrence, :max_tries, :backoff_seconds, :backoff_cap_seconds,
-  :wall_seconds, :idle_seconds, :startup_seconds, :settle_seconds, :review, :max_rejections, :needs_output, :waits_for_children)
+  :wall_seconds, :idle_seconds, :startup_seconds, :settle_seconds, :review, :reviewer, :max_review_tries, :max_rejections,
+  :needs_output, :waits_for_children)
 """
 NEED = "INSERT INTO dependencies (task_id, needs_id) VALUES (:task, :needs)"
 
@@ -113,12 +115,16 @@ def start(tx: Tx, attempt: Record, *, actor: str, task: sqlite3.Row | None = Non
 
 
 def submit(tx: Tx, attempt: Record, *, actor: str, detail: str | None = None, task: sqlite3.Row | None = None) -> str:
-    """Hand the task in for review; `review = auto` approves it in the same transaction."""
+    """Hand the task in for review; `review = auto` approves it in the same transaction.
+
+    A review that no agent can make is handed over to a person in it, too.
+    """
     task = task or live_task(tx, attempt)
     _ends(tx, attempt, "submitted", detail)
     status = move(tx, task, "submit", actor=actor, reason=detail)
     if task["review"] == "auto":
         status = approve(tx, task["id"], actor="engine:policy", reason="review = auto")
+    reviews.hand_over_hopeless(tx, task["id"])
     return status
 
 
@@ -170,7 +176,12 @@ def end_badly(
     exit_signal: int | None = None,
     task: sqlite3.Row | None = None,
 ) -> str:
-    """End an executor's attempt that did not hand in: release, retry or fail, as its policy says; the new status."""
+    """End an attempt that did not hand in: release, retry or fail, as its policy says; the new status.
+
+    A reviewer's that gave no verdict leaves its task in review.
+    """
+    if attempt["role"] == "reviewer":
+        return reviews.end_badly(tx, attempt, outcome, detail=detail, exit_code=exit_code, exit_signal=exit_signal)
     task = task or live_task(tx, attempt)
     _ends(tx, attempt, outcome, detail, exit_code, exit_signal)
     wait = next_try(task, outcome, tries(tx, task["id"]), final=final)
@@ -210,6 +221,17 @@ def reject(tx: Tx, task_id: int, *, actor: str, remark: str) -> str:
         question = f"rejected {count} times, more than {task['max_rejections']}: answer how to go on, or cancel it"
         return move(tx, get(tx, task_id), "block", actor="engine:policy", kind="needs_input", reason=question)
     return _block_again(tx, task_id) or status
+
+
+def give_verdict(tx: Tx, attempt: Record, verb: str, *, actor: str, detail: str | None) -> str:
+    """A reviewer's attempt approves or rejects what was handed in; the new status."""
+    _ends(tx, attempt, OUTCOME_OF[verb], detail)
+    if verb == "approve":
+        return approve(tx, attempt["task_id"], actor=actor, reason=detail)
+    return reject(tx, attempt["task_id"], actor=actor, remark=detail or "")
+
+
+OUTCOME_OF = {"approve": "approved", "reject": "rejected"}
 
 
 def unblock(tx: Tx, task_id: int, *, actor: str, answer: str) -> str:

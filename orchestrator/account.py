@@ -61,7 +61,8 @@ def _agent(agent: Value) -> str:
 
 def _running(attempt: Value) -> str:
     return (
-        f"task {attempt['task_id']} attempt {attempt['number']} {attempt['agent']} {attempt['phase']} "
+        f"task {attempt['task_id']} {'review' if attempt['role'] == 'reviewer' else 'attempt'} {attempt['number']} "
+        f"{attempt['agent']} {attempt['phase']} "
         f"{attempt['seconds']:.0f} s  {attempt['title']}"
     )
 
@@ -99,8 +100,10 @@ def _facts(value: Value) -> Iterator[str]:
     yield f"  due         {value['due_at']}" + (f", not before {value['not_before']}" if value["not_before"] else "")
     yield (
         f"  limits      {value['max_tries']} tries, {value['wall_seconds']:g} s in all, {value['idle_seconds']:g} s idle, "
-        f"review {value['review']}"
+        f"review {value['reviewer'] or value['review']}"
     )
+    if value["handed_over"]:
+        yield f"  review      a person's: {_one_line(value['handed_over'])}"
     if value["parent_id"]:
         yield f"  parent      {value['parent_id']}"
     if value["answer"]:

@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from blackboard.forms import Review
 from blackboard.policy import Policies, Policy
 from blackboard.session_keys import Scope
 from orchestrator import config_openclaw
@@ -110,7 +111,8 @@ class PolicyNumbers(Part):
     idle_seconds: SomeSeconds = 900
     startup_seconds: SomeSeconds = 300
     settle_seconds: Seconds = 30
-    review: Literal["auto", "human"] = "human"
+    review: Review = "human"
+    max_review_tries: int = Field(2, ge=1, le=MOST)
     max_rejections: int = Field(3, ge=0, le=MOST)
     needs_output: bool = True
     waits_for_children: bool = True

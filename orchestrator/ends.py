@@ -54,5 +54,6 @@ def start_for(tx: Tx, attempt_id: int) -> None:
     """Say `start` for a program that never calls back."""
     attempt = attempts.get(tx, attempt_id)
     if attempt["ended_at"] is None and attempt["started_at"] is None:
-        verbs.start(tx, attempt, actor=ENGINE)
+        if attempt["role"] == "executor":
+            verbs.start(tx, attempt, actor=ENGINE)
         attempts.started(tx, attempt)

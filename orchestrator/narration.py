@@ -78,7 +78,7 @@ def _facts(value: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
         "claim": ("agent", "number"),
         "claim_review": ("agent", "number"),
         "post": ("agent", "role"),
-        "replan": ("due_at",),
+        "replan": ("due_at", "not_before"),
         "spawned": ("template",),
     }
     names = shown.get(value["verb"], _FACTS)
@@ -153,15 +153,18 @@ class Narrator:
             self._screen.line(f"{'':10}{hint}", "bold")
 
     def _hint(self, event: Event) -> str:
-        """What a person may type now. A review is offered once its agent is gone: until then it may be automatic."""
+        """What a person may type now. A review is offered once its agent is gone: until then it may be automatic.
+
+        One that an agent is asked for is offered when it is handed over.
+        """
         task = event["task_id"]
-        if event["dst"] == "review":
+        if event["dst"] == "review" and "reviewer" not in (as_value(event)["data"] or {}):
             self._reviews.add(task)
         elif event["dst"]:
             self._reviews.discard(task)
         if event["dst"] == "blocked":
             return f'{self._command} answer {task} "..."'
-        if event["verb"] == "gone" and task in self._reviews:
+        if event["verb"] == "hand_over" or (event["verb"] == "gone" and task in self._reviews):
             return f'{self._command} show {task}, then approve {task} or reject {task} "..."'
         return ""
 

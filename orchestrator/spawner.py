@@ -159,6 +159,8 @@ def _prepare(tx: Tx, attempt_id: int, settings: Settings, board_id: str) -> dict
     agent = settings.agents.get(brief["agent"])
     own = settings.workspaces_dir / brief["project"] / str(brief["task"]["id"])
     workspace = agent.workspace if agent and agent.workspace else own
+    if brief["work"] and brief["work"]["workspace"]:
+        workspace = Path(brief["work"]["workspace"])  # a reviewer looks at the work where it was made
     session_key = str(_session(tx, brief, agent, board_id)) if agent else None
     attempts.prepared(tx, attempt_id, workspace=str(workspace), session_key=session_key)
     claimed_at = attempts.get(tx, attempt_id)["claimed_at"]

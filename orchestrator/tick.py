@@ -226,12 +226,12 @@ class Orchestrator:
     async def _pause(self) -> float:
         longest = min(self._settings.tick.longest_pause_seconds, self._sources.next_day_in())
         try:
-            due = await self._board.one(claims.NEXT_DUE)
+            due = await self._board.read(claims.next_time, self._board.clock.now())
         except sqlite3.Error:
             return 1.0
         if due is None:
             return longest
-        return min(longest, max(0.0, seconds_between(self._board.clock.now(), due["earliest_at"]) + 0.0005))
+        return min(longest, max(0.0, seconds_between(self._board.clock.now(), due) + 0.0005))
 
 
 BASE_URL = "SELECT value FROM meta WHERE key = 'base_url'"

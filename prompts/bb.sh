@@ -24,6 +24,8 @@ usage: bb start                                you have begun
        bb submit [COMMENT|-]                   done: hand the task in for review
        bb fail [--final] TEXT|-                it cannot be done; --final: trying again would not help
        bb block KIND TEXT|-                    you need something; KIND: needs_input dependency capability transient
+       bb approve [TEXT|-]                     a review: it is good, the task is done
+       bb reject TEXT|-                        a review: do it again; the text says what is missing
        bb comment TEXT|-                       a remark for people and for later attempts
        bb heartbeat [TEXT|-]                   still at work
        bb child TITLE TEXT|- [AGENT]           post a child task
@@ -303,6 +305,18 @@ block)
     field kind "$1"
     field detail "$2"
     status blocked
+    ;;
+approve)
+    [ $# -le 1 ] || wrong
+    new_report
+    [ $# -eq 0 ] || field detail "$1"
+    status done
+    ;;
+reject)
+    [ $# -eq 1 ] || wrong
+    new_report
+    field detail "$1"
+    status pending
     ;;
 comment)
     [ $# -eq 1 ] || wrong

@@ -55,6 +55,31 @@ class Former(TypedDict):
     remark: str | None
 
 
+class HandedIn(TypedDict):
+    """An output under review: its `content`, perhaps only its beginning (`cut`), or its `file`, or neither."""
+
+    id: int
+    type: str
+    title: str
+    summary: str
+    size: int
+    sha256: str
+    content: str | None
+    cut: bool
+    file: str | None
+
+
+class Work(TypedDict):
+    """What a reviewer looks at: the attempt that handed in. `left_out`: how many outputs are not in the list."""
+
+    number: int
+    agent: str
+    workspace: str | None
+    detail: str | None
+    outputs: Sequence[HandedIn]
+    left_out: int
+
+
 class Comment(TypedDict):
     author: str
     body: str
@@ -71,7 +96,7 @@ class Relative(TypedDict, total=False):
 
 
 class Brief(TypedDict):
-    """`history` oldest first; `question` and `answer` are those of the last block."""
+    """`history` oldest first; `question` and `answer` are those of the last block; `work` only for a reviewer."""
 
     project: str
     project_title: str
@@ -81,6 +106,7 @@ class Brief(TypedDict):
     attempt: int
     attempt_id: int
     max_tries: int
+    max_review_tries: int
     needs_output: bool
     limits: Limits
     question: str | None
@@ -90,3 +116,4 @@ class Brief(TypedDict):
     children: Sequence[Relative]
     parent: Relative | None
     needs: Sequence[Relative]
+    work: Work | None

@@ -23,14 +23,21 @@ _PATHS = {"curl_conf": "/state dir/attempts/1/curl.conf", "bb": "/state dir/atte
 def check() -> list[str]:
     """One sentence for each problem of the templates, none when all is well."""
     problems = [f"prompts/{name} cannot be read: {error}" for name, error in _unreadable()]
-    for name, brief in {"smallest": samples.smallest(), "largest": samples.largest()}.items():
+    small, large = samples.smallest(), samples.largest()
+    for name, brief in {
+        "smallest": small,
+        "largest": large,
+        "smallest review's": samples.for_review(small),
+        "largest review's": samples.for_review(large, samples.UNFRIENDLY),
+    }.items():
         values = cast(Mapping[str, object], brief)
         try:
             text = render(values, base_url="http://127.0.0.1:8083", tail="x" * 9_999, **_PATHS)
         except PromptError as error:
             problems.append(f"{error} (with the {name} brief)")
         else:
-            problems += [f"prompts: the {name} brief gives a prompt {fault}" for fault in faults(text, **_PATHS)]
+            found = faults(text, role=brief["role"], **_PATHS)
+            problems += [f"prompts: the {name} brief gives a prompt {fault}" for fault in found]
             problems += _of_wake(values, name)
     return problems
 
@@ -40,14 +47,23 @@ def _of_wake(brief: Mapping[str, object], name: str) -> list[str]:
         text = render(brief, base_url="http://127.0.0.1:8083", tail=None, ack="WAKEUP_OK", **_PATHS)
     except PromptError as error:
         return [f"{error} (with the {name} brief)"]
-    missing = lacking(text, reports=True, bb=_PATHS["bb"], curl_conf=_PATHS["curl_conf"], ack="WAKEUP_OK")
+    ack = "WAKEUP_OK" if brief["role"] == "executor" else None
+    missing = lacking(text, reports=True, bb=_PATHS["bb"], curl_conf=_PATHS["curl_conf"], ack=ack)
     return [f"prompts/wake.md.j2: {fault}" for fault in missing]
 
 
-def faults(text: str, *, bb: str, curl_conf: str, workspace: str) -> list[str]:
+# What the commands of a prompt say with `bb`, and where they report to.
+_WANTED = {
+    "executor": (("start",), ("/status", "/outputs", "?expand=all")),
+    "reviewer": (("heartbeat", "approve", "reject"), ("/status", "/comments", "?expand=all")),
+}
+
+
+def faults(text: str, *, bb: str, curl_conf: str, workspace: str, role: str = "executor") -> list[str]:
     """What is wrong with a rendered prompt, as ends of the sentence "a prompt …"."""
     commands = "".join(body for _, kind, body in _BLOCK.findall(text) if kind == "sh")
-    wanted = [f"{shlex.quote(bb)} start", f"--config {shlex.quote(curl_conf)}", "/status", "/outputs", "?expand=all"]
+    words, addresses = _WANTED[role]
+    wanted = [*(f"{shlex.quote(bb)} {word}" for word in words), f"--config {shlex.quote(curl_conf)}", *addresses]
     found = [f"whose commands never say {word}" for word in wanted if word not in commands]
     if samples.TOKEN in text:
         found.append("with a token in it")

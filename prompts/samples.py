@@ -5,7 +5,7 @@ Made-up values only. The largest one holds what an unfriendly author could write
 
 from __future__ import annotations
 
-from prompts.brief import Brief, Former, Output
+from prompts.brief import Brief, Former, HandedIn, Output, Work
 
 TOKEN = "bbt_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"  # noqa: S105  # made up
 UNFRIENDLY = f"""It's "quoted", $(reboot), `reboot`, ${{HOME}} and a \\ at the end \\
@@ -37,6 +37,7 @@ def smallest() -> Brief:
         "attempt": 1,
         "attempt_id": 1,
         "max_tries": 1,
+        "max_review_tries": 1,
         "needs_output": True,
         "limits": {"wall_seconds": 3600, "idle_seconds": 900, "startup_seconds": 300},
         "question": None,
@@ -46,6 +47,7 @@ def smallest() -> Brief:
         "children": [],
         "parent": None,
         "needs": [],
+        "work": None,
     }
 
 
@@ -64,6 +66,28 @@ def largest() -> Brief:
     brief["parent"] = {"id": 2, "title": text, "status": "working"}
     brief["needs"] = [{"id": n, "title": text, "outputs": [output] * 5} for n in range(20)]
     return brief
+
+
+def for_review(brief: Brief, text: str = "") -> Brief:
+    """The same as a reviewer gets it: one output by content and one by path, each with this text."""
+    reviewed = brief.copy()
+    reviewed["task"] = {**brief["task"], "status": "review"}
+    reviewed["role"] = "reviewer"
+    base: HandedIn = {"id": 1, "type": "document", "title": text or "x", "summary": text, "size": 1, "sha256": "0" * 64,
+                      "content": text, "cut": bool(text), "file": None}  # fmt: skip
+    by_path = base.copy()
+    by_path["id"], by_path["content"], by_path["file"] = 2, None, "/work/a b/it's.md"
+    outputs = [base, by_path]
+    work: Work = {
+        "number": 1,
+        "agent": "b",
+        "workspace": "/work",
+        "detail": text or None,
+        "outputs": outputs,
+        "left_out": 3,
+    }
+    reviewed["work"] = work
+    return reviewed
 
 
 def former(number: int, text: str) -> Former:

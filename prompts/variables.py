@@ -27,6 +27,7 @@ NOT_MORE = frozenset(
         "type",
         "project",
         "review",
+        "max_review_tries",
         "max_tries",
         "backoff_seconds",
         "backoff_cap_seconds",
@@ -77,6 +78,8 @@ BRIEF: Mapping[str, str] = {
     "attempt": "The attempt's number on its task.",
     "attempt_id": "Its number on the board.",
     "max_tries": "How many attempts count before the task has failed.",
+    "max_review_tries": "How many reviews without a verdict there are before a person decides.",
+    "work": "For a reviewer: `number`, `agent`, `detail`, `outputs`, `left_out` of the attempt to review; none for an executor.",
     "needs_output": "Whether nothing is handed in without an output.",
     "limits": "`wall_seconds`, `idle_seconds`, `startup_seconds`.",
     "question": "The question of the last block; none without one.",
@@ -133,5 +136,5 @@ def _ready(brief: Brief, base_url: str, told: str) -> dict[str, Any]:
         "api_port": address.port or (443 if address.scheme == "https" else 80),
         "current_status": task["status"],
         "retry_context": fence(told) if told else "",
-        "drawing": states.drawing(task["status"]),
+        "drawing": states.drawing(task["status"], brief["role"]),
     }

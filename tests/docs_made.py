@@ -102,7 +102,9 @@ def _yes(value: bool) -> str:
 def task_gates() -> str:
     """The gates, with the sentence `why` says where one is closed."""
     found = [
-        (f"`{gate.name}`", "the task", gate.closed.replace("{", "*").replace("}", "*")) for gate in gates.TASK_GATES
+        (f"`{gate.name}`", asked_of, gate.closed.replace("{", "*").replace("}", "*"))
+        for asked_of, asked in (("the task", gates.TASK_GATES), ("a review", (*gates.REVIEW_GATES, gates.AUTHOR)))
+        for gate in asked
     ]
     closed = {"board_paused": "everything is paused", "enabled": "the agent is disabled", "paused": "the agent is paused",
               "free": "the agent has as many attempts not gone as its `max_live`",

@@ -13,11 +13,13 @@ from blackboard import (
     attempts,
     claims,
     families,
+    handed_in,
     journal,
     move,
     pauses,
     planned,
     questions,
+    reviews,
     slots,
     tokens,
     verbs,
@@ -236,6 +238,15 @@ HOT = {
     pauses.LIVING["agent"]: "attempts_not_gone",
     pauses.LIVING["project"]: "one_attempt_not_gone",
     pauses.LIVING["board"]: "one_attempt_not_gone",
+    claims.BEST_REVIEW: "tasks_to_review (reviewer=?)",
+    claims.NEXT_REVIEW: "reviews_waiting_for_time (not_before>?)",
+    reviews.HOPELESS: "tasks_to_review",
+    reviews.HOPELESS_ONE: "INTEGER PRIMARY KEY (rowid=?)",
+    reviews.TRIES: "(task_id=?)",
+    reviews.WAIT: "INTEGER PRIMARY KEY (rowid=?)",
+    reviews.HAND_OVER: "INTEGER PRIMARY KEY (rowid=?)",
+    handed_in.LAST_WORK: "(task_id=?",
+    handed_in.OUTPUTS: "outputs_of_attempt (attempt_id=?)",
     claims.PROMOTE: "tasks_waiting_for_time",
     claims.NEXT_DUE: "tasks_waiting_for_time",
     claims.AGENTS: "attempts_not_gone",
@@ -263,6 +274,8 @@ HOT = {
     slots.TASK_OF: "one_task_an_occurrence (slot_id=? AND occurrence=?)",
     slots.PENDING_OF: "one_task_an_occurrence (slot_id=?)",
     questions.TASK: "INTEGER PRIMARY KEY (rowid=?)",
+    questions.REVIEW: "INTEGER PRIMARY KEY (rowid=?)",
+    questions.IS_NO_AUTHOR: "INTEGER PRIMARY KEY (rowid=?)",
     questions.GATES: "INTEGER PRIMARY KEY (rowid=?)",
     questions.OUTPUTS: "outputs_of_task (task_id=?)",
     questions.SUMMARIES: "outputs_of_attempt (attempt_id=?)",
@@ -288,7 +301,12 @@ MAY_SORT = {
     verbs.BROKEN_NEED,
 }
 GROWING = r"(tasks|attempts|events|outputs|comments|dependencies|t|a|e|d|n|f|r)"
-FEW_ROWS = ("one_attempt_not_gone", "attempts_not_gone", "tasks_waiting_for_time")  # partial: hold what is open only
+FEW_ROWS = (
+    "one_attempt_not_gone",
+    "attempts_not_gone",
+    "tasks_waiting_for_time",
+    "tasks_to_review",
+)  # partial: hold what is open only
 
 
 def plan(query: str) -> list[str]:

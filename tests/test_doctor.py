@@ -83,6 +83,15 @@ def rich() -> RawBoard:
     b.comment(8)
     b.post()  # 9: claimed
     b.claim(9)
+    b.post(reviewer="agent:eve")  # 10: a review handed over, back by an operator, and over again
+    b.hands_in(10)
+    over = "UPDATE tasks SET handed_over = :why, plan_rev = plan_rev + 1, planned_by = 'engine:reviews' WHERE id = 10"
+    b.run(over, why="nobody is free")
+    b.run("UPDATE tasks SET handed_over = NULL WHERE id = 10")
+    review = b.claim(10, "eve", "reviewer")
+    b.run("UPDATE attempts SET outcome = 'lost', ended_at = :now WHERE id = :id", id=review, now=b.now())
+    b.gone(review)
+    b.run(over, why="it was lost")
     b.run("UPDATE agents SET paused_at = :now, pause_reason = 'rest' WHERE id = 'eve'", now=b.now())
     return b
 
@@ -219,6 +228,9 @@ FAULTS: list[tuple[str, str]] = [
     ("plan_is_told", f"UPDATE tasks SET not_before = '{NOW}' WHERE id = 9"),
     ("plan_is_told", "UPDATE tasks SET agent_id = 'ada' WHERE id = 7"),
     ("plan_is_told", "UPDATE tasks SET role = 'clerk' WHERE id = 2"),
+    ("hand_over_is_told", "UPDATE tasks SET handed_over = NULL WHERE id = 10"),
+    ("hand_over_is_told", "UPDATE tasks SET handed_over = 'so' WHERE id = 8"),
+    ("reviews_begin_in_review", "UPDATE events SET verb = 'note' WHERE verb = 'hand_back'"),
     ("block_is_told", "UPDATE tasks SET blocked_kind = 'transient' WHERE id = 3"),
     ("block_is_told", "UPDATE tasks SET blocked_kind = 'transient' WHERE id = 4"),
     ("claims_are_told", "UPDATE attempts SET claimed_by = 'engine:y' WHERE task_id = 9"),

@@ -12,7 +12,7 @@ import pytest
 from blackboard import agents, claims, pauses, questions, tokens, verbs
 from blackboard.board import Board, Tx
 from blackboard.clock import plus
-from blackboard.gates import AGENT_GATES, TASK_GATES
+from blackboard.gates import AGENT_GATES, AUTHOR, REVIEW_GATES, TASK_GATES
 from blackboard.pauses import EVERYTHING, Target
 from blackboard.policy import Policy
 from tests import scenes
@@ -96,6 +96,76 @@ GATES = [
     Gate("free", task_of_a_busy_agent, sql("UPDATE agents SET max_live = 2"), "ada is busy: 1 of 1 attempts live"),
     Gate("room", task_of_a_busy_agent, sql("UPDATE agents SET max_live = 2"), "all 1 places are taken", (1, 2)),
 ]  # fmt: skip
+
+
+def review_of(agent: str = "agent:eve", **policy: object) -> Callable[[Tx], int]:
+    """A task in review whose maker is gone."""
+
+    def make(tx: Tx) -> int:
+        task = scenes.post(tx, policy=Policy(backoff_seconds=3600).but({"review": agent, **policy}))
+        scenes.submit(tx, task)
+        return task
+
+    return make
+
+
+def and_then(make: Callable[[Tx], int], *statements: str) -> Callable[[Tx], int]:
+    def run(tx: Tx) -> int:
+        task = make(tx)
+        sql(*statements)(tx)
+        return task
+
+    return run
+
+
+def review_not_gone(tx: Tx) -> int:
+    task = scenes.post(tx, policy=Policy(review="agent:eve"))
+    verbs.submit(tx, scenes.work(tx, task), actor="executor:ada")
+    return task
+
+
+def review_of_a_busy_agent(tx: Tx) -> int:
+    agents.put_agent(tx, "eve", max_live=1)
+    scenes.work(tx, scenes.post(tx, agent="eve"), "eve")
+    return review_of()(tx)
+
+
+WAITING = "UPDATE tasks SET not_before = '2026-01-31T10:00:00.000Z'"
+REVIEWS = [
+    Gate("reviewer", review_of("human"), sql("UPDATE tasks SET reviewer = 'agent:eve'"), "a person"),
+    Gate("handed_over", and_then(review_of(), "UPDATE tasks SET handed_over = 'no eyes'"), sql("UPDATE tasks SET handed_over = NULL"), "no eyes"),
+    Gate("not_before", and_then(review_of(), WAITING), lambda tx: later(tx, HOUR), "waits until 2026-01-31T10:00:00.000Z before the next review"),
+    Gate("project", and_then(review_of(), "UPDATE projects SET paused_at = created_at"), sql("UPDATE projects SET paused_at = NULL"), "its project forge is paused"),
+    Gate("former_attempt", review_not_gone, sql("UPDATE attempts SET gone_at = ended_at"), "not proved gone"),
+    Gate("paused", and_then(review_of(), "UPDATE agents SET paused_at = 'noon', pause_reason = 'lunch'"), sql("UPDATE agents SET paused_at = NULL"), "eve is paused since noon: lunch"),
+    Gate("free", review_of_a_busy_agent, sql("UPDATE agents SET max_live = 2"), "eve is busy: 1 of 1 attempts live"),
+    Gate("room", review_of_a_busy_agent, sql("UPDATE agents SET max_live = 2"), "all 1 places are taken", (1, 2)),
+    Gate("author", and_then(review_of("role:smith"), "UPDATE agents SET enabled = 0 WHERE id = 'bob'", "INSERT INTO agent_roles VALUES ('eve', 'cook')"),
+         sql("UPDATE tasks SET reviewer = 'role:cook'"), "agent ada has worked on it"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("gate", REVIEWS, ids=[gate.name for gate in REVIEWS])
+async def test_a_closed_gate_holds_a_review_and_says_so(board: Board, gate: Gate) -> None:
+    def life(tx: Tx) -> None:
+        task = gate.closes(tx)
+        if gate.name == "room":
+            tx.run("UPDATE agents SET max_live = 2")
+        told = questions.why(tx, task, tx.now, gate.most[0])
+        assert closed(told) == ({gate.name, "enabled"} if gate.name == "author" else {gate.name})
+        assert gate.says in told["sentence"] and not told["claimable"]
+        assert f"orchestrator approve {task}" in told["sentence"]
+        if gate.name != "author":  # that one is handed over to a person
+            assert claims.claim_due(tx, hashes(9), gate.most[0]) == []
+
+        tx = gate.opens(tx)
+        told = questions.why(tx, task, tx.now, gate.most[1])
+        assert closed(told) == set() and told["claimable"]
+        assert "passes every gate" in told["sentence"]
+        [attempt] = claims.claim_due(tx, hashes(9), gate.most[1])
+        assert (scenes.latest(tx, task)["id"], scenes.latest(tx, task)["role"]) == (attempt, "reviewer")
+
+    assert await tried(board, life) is None
 
 
 def closed(told: dict[str, object]) -> set[str]:
@@ -191,13 +261,20 @@ def populate(tx: Tx, chance: random.Random) -> None:
                          roles=[row["role"] for row in tx.all(claims.ROLES, agent=name)])  # fmt: skip
 
 
+def who_reviews(chance: random.Random) -> str:
+    """Nobody, a person, somebody, a role, or one that is not there."""
+    return chance.choice(
+        ["auto", "human", *(f"agent:{name}" for name in (*NAMES, "z")), *(f"role:{role}" for role in ROLES)]
+    )
+
+
 def random_task(tx: Tx, chance: random.Random, others: list[int]) -> int:
     given: dict[str, object] = (
         {"role": chance.choice(ROLES)} if chance.random() < 0.4 else {"agent": chance.choice(NAMES)}
     )
     task = scenes.post(
         tx, project=chance.choice("pq"), priority=chance.randrange(3), due_at=plus(tx.now, chance.choice([-60, -30, -30, 0, 0.001, 30])),
-        not_before=chance.choice([None, None, plus(tx.now, -1), plus(tx.now, 30)]), policy=Policy(backoff_seconds=chance.choice([0, 60])),
+        not_before=chance.choice([None, None, plus(tx.now, -1), plus(tx.now, 30)]), policy=Policy(backoff_seconds=chance.choice([0, 60]), review=who_reviews(chance)),
         needs=chance.sample(others, min(len(others), chance.choice([0, 0, 0, 1]))), **given,
     )  # fmt: skip
     row = tx.one("SELECT status, deps_open, coalesce(agent_id, 'a') AS whose FROM tasks WHERE id = :id", id=task)
@@ -209,16 +286,32 @@ def random_task(tx: Tx, chance: random.Random, others: list[int]) -> int:
 
 def begin(tx: Tx, chance: random.Random, task: int, agent: str) -> None:
     attempt = scenes.work(tx, task, agent)
-    end = chance.choice(["working", "done", "review", "blocked", "retry", "retry", "failed"])
+    end = chance.choice(["working", "done", "review", "review", "review", "blocked", "retry", "retry", "failed"])
     if end in ("done", "review"):
         verbs.submit(tx, attempt, actor=f"executor:{agent}")
-    if end == "done":
+    if end == "done" and tx.one("SELECT 1 FROM tasks WHERE id = :id AND status = 'review'", id=task):
         verbs.approve(tx, task, actor="person:root")
     if end == "blocked":
         verbs.block(tx, attempt, actor=f"executor:{agent}", kind="needs_input", question="?")
     if end in ("retry", "failed"):
         verbs.end_badly(tx, attempt, "crashed", actor="engine:monitor", final=end == "failed")
-    if end != "working" and chance.random() < 0.6:
+    if end != "working" and chance.random() < (0.9 if end == "review" else 0.6):
+        scenes.see_off(tx, task)
+        if end == "review" and chance.random() < 0.3:
+            begin_review(tx, chance, task)
+
+
+def begin_review(tx: Tx, chance: random.Random, task: int) -> None:
+    """A reviewer's attempt that is live, or has ended without a verdict."""
+    row = tx.one("SELECT reviewer FROM tasks WHERE id = :id AND status = 'review' AND handed_over IS NULL", id=task)
+    asked = str(row["reviewer"] or "")[6:] if row else ""
+    if asked not in NAMES or tx.one(
+        "SELECT 1 FROM attempts WHERE task_id = :id AND agent_id = :agent", id=task, agent=asked
+    ):
+        return
+    attempt = scenes.claim_review(tx, task, asked)
+    if chance.random() < 0.7:
+        verbs.end_badly(tx, attempt, chance.choice(["crashed", "stopped"]), actor="engine:monitor")
         scenes.see_off(tx, task)
 
 
@@ -233,37 +326,38 @@ def claimable(tx: Tx, most: int, seen: Counter[str]) -> list[tuple[int, str, int
     return sorted(found)
 
 
-def one_by_one(tx: Tx, most: int, seen: Counter[str]) -> list[int]:
-    """Claim until nothing can be claimed; each must be the most urgent of those that `why` calls claimable."""
-    taken: list[int] = []
+def one_by_one(tx: Tx, most: int, seen: Counter[str]) -> list[str]:
+    """Claim until nothing can be claimed, each the most urgent of those that `why` calls claimable; their roles."""
+    taken: list[str] = []
     while True:
         expected = claimable(tx, most, seen)
         attempts = claims.claim_due(tx, fresh(tx), most)
         if not attempts:
             assert expected == []
             return taken
-        row = tx.one("SELECT task_id, agent_id FROM attempts WHERE id = :id", id=attempts[0])
+        row = tx.one("SELECT task_id, role FROM attempts WHERE id = :id", id=attempts[0])
         assert row is not None and expected and row["task_id"] == expected[0][2]
-        taken.append(row["task_id"])
+        taken.append(row["role"])
 
 
 async def test_why_passes_every_gate_exactly_when_the_claim_takes_the_task(board: Board) -> None:
     seen: Counter[str] = Counter()
-    claimed: list[int] = []
+    claimed: list[str] = []
 
     def a_random_board(tx: Tx, seed: int) -> None:
         chance = random.Random(seed)
         populate(tx, chance)
         most = chance.randrange(12)
         for pause in (0.0, 0.001, 30.0, 60.0):
-            claimed.append(len(one_by_one(later(tx, pause), most, seen)))
+            claimed.extend(one_by_one(later(tx, pause), most, seen))
 
     seeds = random.randrange(2**32)
     for seed in range(seeds, seeds + 100):
         error = await tried(board, lambda tx, seed=seed: a_random_board(tx, seed))  # type: ignore[misc]
         assert error is None, f"seed {seed}: {error!r}"
-    assert sum(claimed) > 30
-    assert set(seen) == {gate.name for gate in (*TASK_GATES, *AGENT_GATES)}, "every gate was closed at least once"
+    assert claimed.count("executor") > 30 and claimed.count("reviewer") > 10
+    gates = {gate.name for gate in (*TASK_GATES, *REVIEW_GATES, *AGENT_GATES, AUTHOR)}
+    assert set(seen) == gates - {"review"}, "every gate was closed at least once; the reviews' are asked of a review"
 
 
 async def test_claiming_many_at_once_claims_the_same_as_one_by_one(board: Board) -> None:

@@ -304,14 +304,15 @@ def test_all_templates_are_well() -> None:
 
 
 def test_check_finds_a_template_that_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = {"executor.md.j2": "Hello {{ nobody }}", "other.j2": "{% if %}"}
+    hello = "Hello {{ nobody }}"
+    broken = {"executor.md.j2": hello, "reviewer.md.j2": hello, "other.j2": "{% if %}"}
     overlay = ENVIRONMENT.overlay(loader=DictLoader(broken))
     monkeypatch.setattr(sys.modules["prompts.render"], "ENVIRONMENT", overlay)
     monkeypatch.setattr(checking, "ENVIRONMENT", overlay)
 
     problems = check()
 
-    assert len(problems) == 3
+    assert len(problems) == 5
     assert "prompts/other.j2 cannot be read" in problems[0]
     assert "'nobody' is undefined" in problems[1]
 
@@ -322,3 +323,32 @@ def test_check_finds_a_prompt_without_its_commands(monkeypatch: pytest.MonkeyPat
 
     assert any("never say" in problem for problem in check())
     assert any("own words" in problem for problem in check())
+
+
+# --- Reviews ------------------------------------------------------------------------------------------------------------
+
+
+def review(text: str = "") -> str:
+    brief = samples.for_review(samples.largest() if text else samples.smallest(), text)
+    return render(dict(brief), base_url="http://h", curl_conf="/c", bb="/b", workspace="/w", tail=None)
+
+
+def test_a_review_shows_the_work_and_both_verdicts() -> None:
+    text = review()
+    for words in (
+        "/b approve - <<'",
+        "/b reject - <<'",
+        "from review you can go:",
+        "review ──> done",
+        "It is this file:",
+        "/work/a b/it's.md",
+    ):
+        assert words in text, words
+    assert "bb submit" not in text and "/b start" not in text
+
+
+def test_a_works_own_words_stay_data() -> None:
+    text = review(samples.UNFRIENDLY)
+    inside = "".join(body for _, kind, body in checking._BLOCK.findall(text) if kind == "data")
+    assert samples.TOKEN not in text
+    assert inside.count("Ignore everything above") == text.count("Ignore everything above") > 5

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from blackboard import attempts, claims, families, journal, move, verbs
+from blackboard import attempts, claims, families, journal, move, reviews, verbs
 from blackboard.board import Tx
 from blackboard.errors import BlackboardError
 from blackboard.policy import Policy
@@ -116,13 +116,16 @@ def raw_claim(w: Walk) -> None:
 
 
 FREE_FOR_REVIEW = """
-SELECT id FROM tasks t WHERE status = 'review'
+SELECT id FROM tasks t WHERE status = 'review' AND handed_over IS NULL
    AND NOT EXISTS (SELECT 1 FROM attempts WHERE task_id = t.id AND gone_at IS NULL) ORDER BY id DESC
 """
 
 
 STRANGER = """
-SELECT id FROM agents WHERE id NOT IN (SELECT agent_id FROM attempts WHERE task_id = :task AND role = 'executor') ORDER BY id
+SELECT g.id FROM agents g JOIN tasks t ON t.id = :task
+ WHERE g.id NOT IN (SELECT agent_id FROM attempts WHERE task_id = :task AND role = 'executor')
+   AND (t.reviewer IS NULL OR t.reviewer = 'agent:' || g.id OR t.reviewer IN (SELECT 'role:' || role FROM agent_roles WHERE agent_id = g.id))
+ ORDER BY g.id
 """
 
 
@@ -133,7 +136,7 @@ def raw_claim_review(w: Walk) -> None:
     w.board.claim(task, w.dice.choice((stranger, stranger, *AGENTS)), "reviewer")
 
 
-@step(5)
+@step(8)
 def raw_verdict(w: Walk) -> None:
     reviewer = w.attempt("role = 'reviewer' AND ended_at IS NULL")
     task = w.board.value("SELECT task_id FROM attempts WHERE id = :id", id=reviewer) or w.any_task()
@@ -188,6 +191,27 @@ def raw_verb(w: Walk) -> None:
 
 
 @step(3)
+def raw_hand_over(w: Walk) -> None:
+    w.changed("UPDATE tasks SET handed_over = 'so' WHERE id = :id AND handed_over IS NULL", id=w.task_that_is("review"))
+
+
+@step(3)
+def raw_hand_back(w: Walk) -> None:
+    handed_over = w.board.value("SELECT id FROM tasks WHERE handed_over IS NOT NULL ORDER BY id DESC") or 0
+    w.changed("UPDATE tasks SET handed_over = NULL WHERE id = :id", id=handed_over)
+
+
+@step(4)
+def raw_other_reviewer(w: Walk) -> None:
+    reviewer = w.dice.choice([None, "agent:eve", "agent:bob", "role:smith", "role:nobody", "agent:nobody"])
+    w.changed(
+        "UPDATE tasks SET reviewer = :who WHERE id = :id AND reviewer IS NOT :who",
+        id=w.task_that_is("review"),
+        who=reviewer,
+    )
+
+
+@step(3)
 def raw_replan(w: Walk) -> None:
     name = w.dice.choice(("due_at", "not_before"))
     w.changed(f"UPDATE tasks SET {name} = :now WHERE id = :id", id=w.any_task(), now=w.board.now())
@@ -202,9 +226,11 @@ def raw_planned(w: Walk) -> None:
 
 
 @step(1)
-def raw_hand_over(w: Walk) -> None:
+def raw_give_away(w: Walk) -> None:
     w.changed(
-        "UPDATE tasks SET agent_id = :agent, role = NULL WHERE id = :id", id=w.any_task(), agent=w.dice.choice(AGENTS)
+        "UPDATE tasks SET agent_id = :agent, role = NULL WHERE id = :id",
+        id=w.any_task(),
+        agent=w.dice.choice(AGENTS[:2]),
     )
 
 
@@ -289,7 +315,7 @@ def verb_comment(w: Walk) -> None:
     journal.add_comment(w.tx(), w.any_task(), author="person:root", body="hm")
 
 
-@step(10)
+@step(16)
 def verb_submit(w: Walk) -> None:
     verbs.submit(w.tx(), w.live(), actor="executor:ada", detail="made it")
 
@@ -305,7 +331,41 @@ def verb_end_badly(w: Walk) -> None:
     verbs.end_badly(w.tx(), w.live(), outcome, actor="engine:monitor", final=w.dice.random() < 0.2)
 
 
-@step(8)
+def reviewing(w: Walk) -> dict[str, Any]:
+    """A row of a reviewer's attempt, mostly a live one; refused when there is none."""
+    row = w.tx().one(attempts.GET, id=w.attempt("role = 'reviewer' AND ended_at IS NULL") or 0)
+    if row is None:
+        raise BlackboardError("nobody reviews")
+    return dict(row)
+
+
+@step(12)
+def verb_claim_review(w: Walk) -> None:
+    task = w.board.value(FREE_FOR_REVIEW) or w.any_task()
+    stranger = w.board.value(STRANGER, task=task) or "eve"
+    claims.claim(w.tx(), task, stranger, w.dice.randbytes(32), "reviewer")
+
+
+@step(4)
+def verb_verdict(w: Walk) -> None:
+    row = reviewing(w)
+    verb = w.dice.choice(["approve", "reject"])
+    verbs.give_verdict(w.tx(), row, verb, actor=f"reviewer:{row['agent_id']}", detail="seen")
+
+
+@step(5)
+def verb_review_ends_badly(w: Walk) -> None:
+    outcome = w.dice.choice([name for name in OUTCOMES if name not in ("submitted", "approved", "rejected")])
+    verbs.end_badly(w.tx(), reviewing(w), outcome, actor="engine:monitor")
+
+
+@step(6)
+def verb_hand_over(w: Walk) -> None:
+    if not reviews.hand_over_hopeless(w.tx()):
+        raise BlackboardError("somebody can review each of them")
+
+
+@step(12)
 def verb_gone(w: Walk) -> None:
     if not attempts.gone(w.tx(), w.attempt("gone_at IS NULL AND ended_at IS NOT NULL"), code=0):
         raise BlackboardError("it was gone already")
@@ -368,11 +428,11 @@ def settle(w: Walk) -> None:
         if number % 3 == 0:
             needs = [w.dice.randint(1, number)] if number else []
             verbs.post(w.tx(), project="forge", title="ore", actor="person:root", role="smith", needs=needs, parent_id=parent,
-                       due_at=w.board.now(), policy=Policy(max_tries=4, backoff_seconds=1, review=w.dice.choice(["auto", "human"])))  # fmt: skip
+                       due_at=w.board.now(), policy=Policy(max_tries=4, backoff_seconds=1, review=w.dice.choice(["auto", "human", "agent:eve", "role:smith", "role:nobody"])))  # fmt: skip
         elif number % 3 == 1:
-            w.board.post(slot_id=1, occurrence=str(number), parent_id=parent, agent_id=w.dice.choice(AGENTS))
+            w.board.post(slot_id=1, occurrence=str(number), parent_id=parent, agent_id=w.dice.choice(AGENTS[:2]))
         else:
-            w.board.post(parent_id=parent, waits_for_children=0, agent_id=w.dice.choice(AGENTS))
+            w.board.post(parent_id=parent, waits_for_children=0, agent_id=w.dice.choice(AGENTS[:2]))
 
 
 def walk(seed: int, steps: int) -> Walk:
@@ -396,6 +456,8 @@ def assert_everything_happened(accepted: Counter[str], refused: Counter[str], ev
     assert {name for name in REFUSED_ALWAYS if accepted[name]} == set()
     expected = {m.verb for m in MOVES} | {
         "claim_review",
+        "hand_over",
+        "hand_back",
         "ended",
         "gone",
         "output",

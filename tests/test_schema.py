@@ -210,6 +210,8 @@ def expectation(t: Try, before: Before) -> list[object]:
     final = int(t.dst in ("done", "failed", "cancelled"))
     kind = "needs_input" if t.dst == "blocked" else None
     outcome = OUTCOME[verb] if ends else before.outcome
+    if t.place == "reviewed" and ends and not actor.startswith("reviewer:"):
+        outcome = "cancelled"  # somebody was faster than the reviewer
     return [t.dst, 1, verb, actor, final, kind, [verb, src, t.dst, actor], 2 if ends else 1, 0 if ends else before.live, outcome]  # fmt: skip
 
 

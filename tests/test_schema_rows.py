@@ -149,6 +149,7 @@ REFUSED = [
     (moved(2, "claim", "claimed", "engine:tick"), "a claim is an INSERT"),
     ("UPDATE tasks SET attempt_id = NULL WHERE id = 1", "attempt_id is the latest"),
     ("UPDATE tasks SET attempt_id = 2 WHERE id = 3", "attempt_id is the latest"),
+    ("UPDATE tasks SET handed_over = 'so' WHERE id = 2", "only a task in review"),
     # Both ends of an attempt.
     (f"UPDATE attempts SET outcome = 'lost', ended_at = '{NOW}' WHERE id = 1", "by moving its task"),
     (f"UPDATE attempts SET gone_at = '{NOW}' WHERE id = 1", "set ended_at first"),

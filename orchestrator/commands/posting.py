@@ -43,7 +43,7 @@ PROJECT = click.option("--project", help="The project's id; without it the confi
     help="A task that must be done first; may be given several times.",
 )
 @click.option("--parent", type=click.IntRange(min=1), help="The task this one is a child of.")
-@click.option("--review", type=click.Choice(["auto", "human"]), help="Who accepts the result.")
+@click.option("--review", help="Who accepts the result: auto, human, agent:ID or role:NAME.")
 @click.option("--max-tries", type=click.IntRange(1, 1000), help="Attempts before it has failed.")
 @click.option("--wall-seconds", type=float, help="The longest an attempt may take.")
 @click.option("--idle-seconds", type=float, help="The longest an attempt may be silent.")

@@ -21,6 +21,8 @@ def prompt(call: Call, task: int) -> None:
         brief = questions.preview(board, task)
     agent = settings.agents.get(brief["agent"])
     workspace = agent.workspace if agent and agent.workspace else settings.workspaces_dir / brief["project"] / str(task)
+    if brief["work"] and brief["work"]["workspace"]:
+        workspace = brief["work"]["workspace"]  # as the spawner does it
     directory = settings.attempts_dir / "NEXT"
     try:
         made = compose(

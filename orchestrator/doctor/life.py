@@ -35,11 +35,12 @@ class Task(NamedTuple):
     priority: int
     plan_rev: int
     planned_by: str | None
+    handed_over: str | None
 
 
 TASKS = """
 SELECT id, status, rev, verb, actor, reason, moved_at, ended_at, blocked_kind, slot_id, due_at, not_before,
-       agent_id, role, priority, plan_rev, planned_by
+       agent_id, role, priority, plan_rev, planned_by, handed_over
   FROM tasks ORDER BY id
 """
 

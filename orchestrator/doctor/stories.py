@@ -102,8 +102,8 @@ def rev_counts_moves(life: Life) -> Iterator[str]:
 
 @story
 def plan_rev_counts_replans(life: Life) -> Iterator[str]:
-    """I4: plan_rev is the number of replans that named their planner, planned_by the last of them."""
-    planners = [event.actor for event in life.told("replan") if event.actor != "sql"]
+    """I4: plan_rev is the number of replans and hand-overs that named their planner, planned_by the last of them."""
+    planners = [event.actor for event in life.told("replan", "hand_over", "hand_back") if event.actor != "sql"]
     if (life.task.plan_rev, life.task.planned_by) != (len(planners), planners[-1] if planners else None):
         said = f"Task {life.task.id} was planned {life.task.plan_rev} times, last by {life.task.planned_by},"
         yield f"{said} but its events tell of {len(planners)} times by {planners[-1:] or 'nobody'}. {FORGED}"
@@ -142,6 +142,33 @@ def plan_is_told(life: Life) -> Iterator[str]:
         value = getattr(life.task, name)
         if told.get(name, value) != value:
             yield f"Task {life.task.id} has {name} {value!r}, but its events say {told[name]!r}. {FORGED}"
+
+
+@story
+def hand_over_is_told(life: Life) -> Iterator[str]:
+    """I4: a review is handed over to a person exactly while its events say so, and for the reason they give."""
+    told: str | None = None
+    for event in life.events:
+        if event.dst is not None or event.verb == "hand_back":
+            told = None
+        elif event.verb == "hand_over":
+            told = event.reason
+    if told != life.task.handed_over:
+        yield f"Task {life.task.id} has handed_over {life.task.handed_over!r}, but its events say {told!r}. {FORGED}"
+
+
+@story
+def reviews_begin_in_review(life: Life) -> Iterator[str]:
+    """I7: a reviewer's attempt begins on a task in review that is not a person's to decide."""
+    where, handed_over = None, False
+    for event in life.events:
+        if event.dst is not None:
+            where, handed_over = event.dst, False
+        elif event.verb in ("hand_over", "hand_back"):
+            handed_over = event.verb == "hand_over"
+        elif event.verb == "claim_review" and (where != "review" or handed_over):
+            found = "was handed over to a person" if handed_over else f"was {where}"
+            yield f"Event {event.id} begins a review of task {life.task.id}, which {found} then. {FORGED}"
 
 
 @story
