@@ -75,7 +75,7 @@ def test_every_description_names_a_piece_of_work_and_a_file_that_is_there(demo: 
 def test_the_agents_are_started_with_this_python_and_the_desk_with_this_configuration(demo: Path) -> None:
     agents = load(demo / "orchestrator.toml", environ={}).agents
 
-    assert set(agents) == {"ada", "brook", "casey", "dora", "desk"}
+    assert set(agents) == {"ada", "brook", "casey", "dora", "finn", "desk"}
     assert all(agent.argv[0] == sys.executable for agent in agents.values())
     assert agents["desk"].argv[-1].replace("{{", "{").replace("}}", "}") == str(demo / "orchestrator.toml")
     assert not agents["desk"].calls_back
@@ -170,6 +170,17 @@ def test_the_desk_approves_what_meets_the_conditions_and_rejects_with_what_is_mi
 def test_the_desk_leaves_to_a_person_what_it_cannot_check(tmp_path: Path) -> None:
     line = Line(tmp_path)
     line.waiting(task(3, "It must be beautiful", "x"), task(4, "", "x"))
+
+    assert desk.main([str(line.program)]) == 0
+    assert line.told == [["approve", "4"]]
+
+
+def test_the_desk_leaves_to_an_agent_what_is_asked_of_one(tmp_path: Path) -> None:
+    line = Line(tmp_path)
+    line.waiting(
+        task(3, "", "x", reviewer="role:critic", handed_over=None),
+        task(4, "", "x", reviewer="role:critic", handed_over="gone"),
+    )
 
     assert desk.main([str(line.program)]) == 0
     assert line.told == [["approve", "4"]]

@@ -57,6 +57,11 @@ roles = ["worker"]
 argv = {dora}
 roles = ["worker"]
 
+# Reviews as an agent: it reads its prompt and says approve or reject with `bb`.
+[agents.finn]
+argv = {finn}
+roles = ["critic"]
+
 # Stands in for you at the review: it approves and rejects with the command line. It knows nothing of the API and
 # reports nothing: its exit status is its result.
 [agents.desk]
@@ -82,6 +87,7 @@ class Planned:
 
 
 ENDS_WITH_TOTAL = {"review": "human", "must_haves": "The output must end with a line 'Total: …'."}
+REVIEWED = {**ENDS_WITH_TOTAL, "review": "role:critic"}
 WATCHED = {"max_tries": 2, "backoff_seconds": 8}
 
 
@@ -103,7 +109,7 @@ def plan(files: Path) -> list[Planned]:
         Planned(20, "brook", "Checksums of the files", on("Write the checksums of")),
         Planned(24, "dora", "Words of the handbook", on("Count the words of", "handbook.md")),
         Planned(28, "desk", look),
-        Planned(34, "ada", "Report on the letter", on("Write a report on", "letter.txt"), more=ENDS_WITH_TOTAL),
+        Planned(34, "ada", "Report on the letter", on("Write a report on", "letter.txt"), more=REVIEWED),
         Planned(38, "brook", "Sum the harvest", on("Sum the second column of", "harvest.csv")),
         Planned(42, "desk", look),
         Planned(46, "dora", "Count the letter again", on("Count the words of", "letter.txt")),
@@ -139,6 +145,7 @@ def _config(config: Path) -> str:
         "brook": [*agent, "--by", "curl", "--pace", "0.8"],
         "casey": [*agent, "--by", "bb", "--pace", "0.5"],
         "dora": [*agent, "--by", "curl", "--pace", "0.5"],
+        "finn": [sys.executable, "-m", "orchestrator.demo.critic", "--pace", "1"],
         "desk": [
             sys.executable,
             "-m",

@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _review(command: list[str], task_id: int) -> None:
     task = _asked(command, "show", str(task_id))
+    if task.get("reviewer") and not task.get("handed_over"):
+        return  # an agent is asked before a person is
     conditions = [line for line in task["must_haves"].splitlines() if line.strip()]
     checks = [check_of(condition) for condition in conditions]
     if None in checks:

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 
 _FENCE = re.compile(r"(`{3,})(\w*)\s*")
 _HEREDOC = re.compile(r"<<'(\w+)'$")
-_FOLDER = re.compile(r"^Your folder is `(.+)`: write there", re.MULTILINE)
+_FOLDER = re.compile(
+    r"^(?:Your folder is `(?P<own>.+)`: write there|You are in `(?P<work>.+)`, the folder)", re.MULTILINE
+)
 _MARGIN = "    "
 
 
@@ -66,7 +68,10 @@ def _commands(script: str) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Orders:
-    """What one prompt asks for. `record` is what was tried before, `remark` the newest reviewer's remark in it."""
+    """What one prompt asks for. `record` is what was tried before, `remark` the newest reviewer's remark in it.
+
+    `contents`: the outputs a reviewer looks at.
+    """
 
     title: str
     description: str
@@ -76,6 +81,7 @@ class Orders:
     remark: str = ""
     answer: str = ""
     commands: list[str] = field(default_factory=list)
+    contents: list[str] = field(default_factory=list)
 
 
 def read(prompt: str) -> Orders:
@@ -90,11 +96,12 @@ def read(prompt: str) -> Orders:
         title=_labelled(data, "Title"),
         description=_labelled(data, "Description"),
         required=_labelled(data, "Required conditions"),
-        folder=folder[1],
+        folder=folder["own"] or folder["work"],
         record=record,
         remark=_last_remark(record),
         answer=_labelled(data, "The answer"),
         commands=told,
+        contents=[block.text for block in data if block.label.startswith("Content of output")],
     )
 
 

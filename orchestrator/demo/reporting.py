@@ -58,6 +58,12 @@ class Reporter:
     def submit(self) -> None:
         self._say(self._one("submit", "status=review"))
 
+    def approve(self, text: str) -> None:
+        self._say(_with_text(self._one("approve", "status=done"), text))
+
+    def reject(self, text: str) -> None:
+        self._say(_with_text(self._one("reject", "status=pending"), text))
+
     def comment(self, text: str) -> None:
         self._say(_with_text(self._one("comment", "/comments"), text))
 
