@@ -44,7 +44,16 @@ def _row(rows: Rows, task_id: int) -> sqlite3.Row:
 
 
 _HIDDEN = frozenset(
-    "rev plan_rev planned_by worker_role worker_ended_at worker_gone_at project_paused_at project_pause_reason".split()
+    [
+        "rev",
+        "plan_rev",
+        "planned_by",
+        "worker_role",
+        "worker_ended_at",
+        "worker_gone_at",
+        "project_paused_at",
+        "project_pause_reason",
+    ]
 )
 
 

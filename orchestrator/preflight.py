@@ -155,6 +155,21 @@ def _agent(name: str, agent: AgentConfig) -> Findings:
         )
 
 
+def _reviewers(settings: Settings) -> Findings:
+    """Reviews that are asked of nobody: they become a person's, which may not be what was meant."""
+    for agent in (None, *settings.agents):
+        review = settings.policy_for(agent).review
+        kind, _, name = review.partition(":")
+        able = {
+            other for other, config in settings.agents.items()
+            if config.enabled and (other == name if kind == "agent" else name in config.roles)
+        }  # fmt: skip
+        if kind in ("agent", "role") and not able - {agent}:
+            whose = f"of agent {agent}'s tasks" if agent else "of tasks"
+            said = f"the review {whose} is asked of {review}, and no other enabled agent is that: a person will review"
+            yield Finding("warn", "reviews", said)
+
+
 def _slots(settings: Settings) -> Findings:
     for file in settings.slots.files:
         try:
@@ -264,5 +279,5 @@ def _is_open(path: Path) -> bool:
 
 
 LOOKS: tuple[Callable[[Settings], Findings], ...] = (
-    _platform, _sqlite, _config, _prompts, _agents, _slots, _board, _state, _token, _api,
+    _platform, _sqlite, _config, _prompts, _agents, _reviewers, _slots, _board, _state, _token, _api,
 )  # fmt: skip

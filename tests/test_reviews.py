@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from blackboard.clock import plus
 from blackboard.errors import Forbidden, Refused
 from blackboard.forms import ChildReport, OutputReport, StatusReport, TaskReport
 from blackboard.policy import Policies, Policy
+from orchestrator import preflight
+from orchestrator.config_loading import load
 from tests import scenes
 from tests.fake_clock import START, FakeClock
 from tests.scenes import PROJECT, tried
@@ -351,3 +354,30 @@ async def test_the_brief_of_a_review_shows_what_was_handed_in_last_within_bounds
         assert brief["role"] == "reviewer" and brief["task"]["status"] == "review"
 
     assert await tried(board, life) is None
+
+
+# --- What `check` says of them before ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("general", "own", "said"),
+    [
+        ("human", "auto", []),
+        ("agent:eve", "role:critic", []),
+        ("agent:bob", "human", ["the review of tasks is asked of agent:bob"]),  # disabled
+        ("role:painter", "human", ["the review of tasks is asked of role:painter"]),
+        ("human", "agent:ada", ["the review of agent ada's tasks is asked of agent:ada"]),
+        ("agent:zoe", "role:smith", ["the review of tasks", "the review of agent ada's tasks"]),  # the others are disabled
+    ],
+)  # fmt: skip
+def test_check_warns_of_a_review_that_is_asked_of_nobody(
+    tmp_path: Path, general: str, own: str, said: list[str]
+) -> None:
+    (tmp_path / "orchestrator.toml").write_text(
+        f"[policy]\nreview = '{general}'\n[agents.ada]\nargv = ['true']\nroles = ['smith']\npolicy = {{review = '{own}'}}\n"
+        "[agents.bob]\nargv = ['true']\nenabled = false\npolicy = {review = 'agent:eve'}\nroles = ['smith']\n"
+        "[agents.eve]\nargv = ['true']\nroles = ['critic']\npolicy = {review = 'human'}\n"
+    )
+    found = [each for each in preflight.all_findings(load(cwd=tmp_path, environ={})) if each.what == "reviews"]
+    assert [each.level for each in found] == ["warn"] * len(found)
+    assert [words for words, each in zip(said, found, strict=True) if words not in each.sentence] == []
