@@ -274,6 +274,7 @@ PROJECT = "SELECT title FROM projects WHERE id = :id"
 FORMER = """
 SELECT * FROM attempts WHERE task_id = :task AND id < :before AND outcome NOT IN ('released','dry_run') ORDER BY id DESC LIMIT :most
 """
+REVIEWS = "SELECT count(*) AS n FROM attempts WHERE task_id = :task AND role = 'reviewer' AND id < :before"
 SUMMARIES = "SELECT type, title, summary, content_path FROM outputs WHERE attempt_id = :attempt ORDER BY id LIMIT 20"
 # What a reviewer, or the person who reopened the task, said after an attempt.
 REMARK = """
@@ -331,6 +332,7 @@ def _brief(rows: Rows, row: sqlite3.Row, attempt_id: int, number: int, agent: st
         "role": role,
         "attempt": number,
         "attempt_id": attempt_id,
+        "reviews": _count(rows.one(REVIEWS, task=row["id"], before=attempt_id)),
         "max_tries": row["max_tries"],
         "max_review_tries": row["max_review_tries"],
         "needs_output": bool(row["needs_output"]),
@@ -347,6 +349,10 @@ def _brief(rows: Rows, row: sqlite3.Row, attempt_id: int, number: int, agent: st
         "needs": [_need(rows, found) for found in rows.all(NEEDS, id=row["id"])],
         "work": handed_in.work(rows, row["id"], attempt_id) if role == "reviewer" else None,
     }
+
+
+def _count(row: Record | None) -> int:
+    return int(row["n"]) if row else 0
 
 
 def _former(rows: Rows, attempt: sqlite3.Row) -> dict[str, Any]:

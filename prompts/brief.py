@@ -96,7 +96,10 @@ class Relative(TypedDict, total=False):
 
 
 class Brief(TypedDict):
-    """`history` oldest first; `question` and `answer` are those of the last block; `work` only for a reviewer."""
+    """`history` oldest first; `question` and `answer` are those of the last block; `work` only for a reviewer.
+
+    `attempt` is the number on the task, of which `reviews` before it were reviews.
+    """
 
     project: str
     project_title: str
@@ -105,6 +108,7 @@ class Brief(TypedDict):
     role: str
     attempt: int
     attempt_id: int
+    reviews: int
     max_tries: int
     max_review_tries: int
     needs_output: bool

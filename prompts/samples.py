@@ -36,6 +36,7 @@ def smallest() -> Brief:
         "role": "executor",
         "attempt": 1,
         "attempt_id": 1,
+        "reviews": 0,
         "max_tries": 1,
         "max_review_tries": 1,
         "needs_output": True,

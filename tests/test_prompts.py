@@ -347,6 +347,12 @@ def test_a_review_shows_the_work_and_both_verdicts() -> None:
     assert "bb submit" not in text and "/b start" not in text
 
 
+def test_a_review_is_no_try_of_the_executor() -> None:
+    brief = samples.smallest() | {"attempt": 3, "reviews": 1, "max_tries": 3}
+    text = render(brief, base_url="http://h", curl_conf="/c", bb="/b", workspace="/w", tail=None)
+    assert "- Attempt 2 of 3 (number 3 of the task, for reviews have numbers too), by agent a" in text
+
+
 def test_a_works_own_words_stay_data() -> None:
     text = review(samples.UNFRIENDLY)
     inside = "".join(body for _, kind, body in checking._BLOCK.findall(text) if kind == "data")

@@ -348,6 +348,7 @@ async def test_the_brief_of_a_review_shows_what_was_handed_in_last_within_bounds
         due(tx)
         brief = questions.brief(tx, scenes.latest(tx, task)["id"])
         work = brief["work"]
+        assert (brief["attempt"], brief["reviews"]) == (4, 1)
         assert (work["number"], work["agent"], work["detail"], work["left_out"]) == (3, "ada", "sharper", 2)
         assert {(len(each["content"]), each["cut"]) for each in work["outputs"]} == {(3000, True)}
         assert [former["remark"] for former in brief["history"]] == [None, "blunt", None]
