@@ -107,13 +107,15 @@ def claim(tx: Tx, task_id: int, agent_id: str, token_hash: bytes, role: str = "e
     return tx.insert(CLAIM, task=task_id, role=role, agent=agent_id, hash=token_hash, now=tx.now)
 
 
-def claim_due(tx: Tx, token_hashes: Sequence[bytes], max_all_live: int) -> list[int]:
+def claim_due(tx: Tx, token_hashes: Sequence[bytes], max_all_live: int, sweep: bool = True) -> list[int]:
     """Promote, then claim for every free agent, the most urgent task first; the attempts, at most one a hash.
 
-    Reviews stand in the same line; those that no agent can make are handed over to a person before.
+    Reviews stand in the same line. `sweep`: those that no agent can make are handed over to a person before; that
+    reads all that wait, so the tick asks for it only when the team has changed.
     """
     promote(tx)
-    reviews.hand_over_hopeless(tx)
+    if sweep:
+        reviews.hand_over_hopeless(tx)
     claimed: list[int] = []
     waiting = [(facts, best(tx, facts.agent["id"])) for facts in agent_facts(tx, max_all_live) if agent_open(facts)]
     while len(claimed) < len(token_hashes):

@@ -6,7 +6,7 @@ verdict: that is the reviewer's, a person's, or `review = auto`.
 
 from __future__ import annotations
 
-from blackboard.board import Tx
+from blackboard.board import Rows, Tx
 from blackboard.clock import plus
 from blackboard.move import get
 from blackboard.policy import next_try
@@ -66,6 +66,7 @@ def end_badly(
         hand_over(tx, task["id"], f"{_times(count)} ended without a verdict, the last one {_why(outcome, detail)}")
     elif wait:
         tx.run(WAIT, id=task["id"], until=plus(tx.now, wait), actor=ENGINE)
+    hand_over_hopeless(tx, task["id"])  # its reviewer may have been taken away meanwhile
     return "review"
 
 
@@ -87,6 +88,17 @@ OR EXISTS (SELECT 1 FROM agent_roles r JOIN agents g ON g.id = r.agent_id
             WHERE t.reviewer GLOB 'role:*' AND r.role = substr(t.reviewer, 6) AND g.enabled
               AND NOT EXISTS (SELECT 1 FROM attempts e WHERE e.task_id = t.id AND e.role = 'executor' AND e.agent_id = g.id))
 """
+TEAM = """
+SELECT g.id, g.enabled, (SELECT group_concat(role, ' ') FROM (SELECT role FROM agent_roles r WHERE r.agent_id = g.id ORDER BY role)) AS roles
+  FROM agents g ORDER BY g.id
+"""
+
+
+def team(rows: Rows) -> list[tuple[object, ...]]:
+    """Who could review what. While this stays, and nobody writes past us, no waiting review becomes hopeless."""
+    return [tuple(row) for row in rows.all(TEAM)]
+
+
 HOPELESS = f"""
 SELECT t.id, t.reviewer FROM tasks t INDEXED BY tasks_to_review
  WHERE t.status = 'review' AND t.reviewer IS NOT NULL AND t.handed_over IS NULL
@@ -102,7 +114,7 @@ SELECT g.id, g.enabled FROM agents g
 
 
 def hand_over_hopeless(tx: Tx, task_id: int | None = None) -> int:
-    """Hand over every review (or this one) that no agent can make, with the reason; how many. Asked at every tick."""
+    """Hand over every review (or this one) that no agent can make, with the reason; how many."""
     found = tx.all(HOPELESS) if task_id is None else tx.all(HOPELESS_ONE, id=task_id)
     for row in found:
         hand_over(tx, row["id"], _hopeless(tx, row["reviewer"]))

@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from blackboard import attempts, claims, families, journal, questions, uploads, verbs
+from blackboard import attempts, claims, families, journal, questions, reviews, uploads, verbs
 from blackboard.board import Board, Tx
 from blackboard.clock import from_text, seconds_between
 from blackboard.errors import BlackboardError, Refused, Unavailable
@@ -52,6 +52,7 @@ class Orchestrator:
         self._last_tick: float | None = None
         self._faults: dict[str, str] = {}
         self._rehearsing = False
+        self._team: list[tuple[object, ...]] | None = None  # as it was when all waiting reviews were looked at last
 
     def wake(self) -> None:
         """Something changed: look at once."""
@@ -153,9 +154,15 @@ class Orchestrator:
     async def _claim(self) -> bool:
         """Claim for every free agent and begin the attempts; whether more may be claimable at once."""
         tokens = [mint() for _ in range(CLAIMS_AT_ONCE)]
-        claimed = await self._board.write(
-            claims.claim_due, [digest(token) for token in tokens], self._settings.tick.max_live
-        )
+        team = await self._board.read(reviews.team)
+        sweep, self._team = team != self._team, team  # before the write: a foreign commit beside it makes it None again
+        try:
+            claimed = await self._board.write(
+                claims.claim_due, [digest(token) for token in tokens], self._settings.tick.max_live, sweep
+            )
+        except BaseException:
+            self._team = None
+            raise
         for attempt_id, token in zip(claimed, tokens, strict=False):
             self._monitor.begin(attempt_id, token)
         return len(claimed) == CLAIMS_AT_ONCE
@@ -182,6 +189,7 @@ class Orchestrator:
         """Notice commits of others (an operator's SQL), and tell what happened since."""
         if await self._board.foreign_commits():
             await self._board.write(families.sweep)
+            self._team = None  # it may have changed what a review waits for
             self.wake()
         await self._tell()
 

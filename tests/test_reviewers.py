@@ -199,6 +199,14 @@ def test_what_becomes_impossible_later_is_handed_over_then(house: House) -> None
         sql(house, "UPDATE agents SET enabled = 1, paused_at = NULL WHERE id = 'never-stirs'")
 
 
+def test_an_operators_sql_may_ask_somebody_who_is_not_there(house: House) -> None:
+    sql(house, "UPDATE agents SET paused_at = '2026-01-01T00:00:00.000Z' WHERE id = 'says-nothing'")
+    task = posted(house, "agent:says-nothing")
+    house.reaches(task, "review")
+    sql(house, f"UPDATE tasks SET reviewer = 'role:painter' WHERE id = {task}")
+    assert handed_over(house, task) == "no agent has the role painter, which was to review it"
+
+
 def sql(house: House, statement: str) -> None:
     """What an operator types into a plain sqlite3 shell."""
     with closing(sqlite3.connect(house.board, isolation_level=None, timeout=10)) as connection:

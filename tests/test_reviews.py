@@ -261,8 +261,7 @@ async def test_a_living_review_is_not_handed_over(board: Board) -> None:
         tx.run("UPDATE agents SET enabled = 0 WHERE id = 'eve'")
         assert due(tx) == [] and over(tx, task) is None
         ends(tx, task)
-        due(tx)
-        assert "is disabled" in str(over(tx, task))
+        assert "is disabled" in str(over(tx, task)), "at once"
 
     assert await tried(board, life) is None
 
