@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -255,6 +256,8 @@ async def test_a_spool_that_is_no_folder_is_empty(desk: Desk, tmp_path: Path, ki
 
 async def test_a_report_that_is_still_being_written_is_waited_for(desk: Desk) -> None:
     desk.put("1.json", json.dumps(OUTPUT).encode()[:20])
+    later = time.time() + 60  # however slow this machine is, it was written just now
+    os.utime(desk.spool / "1.json", (later, later))
     desk.put("2.json", STATUS)
     assert await desk.take(final=False) == 0
     assert await desk.codes() == {}

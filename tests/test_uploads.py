@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from blackboard.errors import Invalid, Unavailable
 from blackboard.uploads import Arriving, sweep
+from tests.daemon import House
 
 
 def arrived(folder: Path, content: bytes) -> str:
@@ -63,6 +65,40 @@ def test_the_sweep_takes_old_files_that_nobody_names_and_nothing_else(tmp_path: 
     assert sorted(gone) == sorted(["arriving-x", orphan])
     assert sorted(os.listdir(tmp_path)) == sorted([named, fresh, "board-id", "a" * 64 + ".mine", "link"])
     assert sweep(tmp_path / "none", set(), now) == []
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path / "house")
+    house.agent("sends", "bb start; printf 'a\\000b' >f; bb upload f --type data; bb submit\n")
+    try:
+        yield house
+        house.ends()
+    finally:
+        house.clear()
+
+
+def test_a_start_sweeps_what_a_crash_left_and_nothing_of_another_board(house: House) -> None:
+    house.start()
+    house.reaches(house.post("sends"), "done")
+    house.kill()
+    folder = house.folder / "uploads"
+    (named,) = [path for path in folder.iterdir() if path.name != "board-id"]
+    for name in ("arriving-x", "b" * 64):
+        (folder / name).write_text("x")
+    for path in folder.iterdir():
+        os.utime(path, (1, 1))
+
+    house.start()
+    assert house.stop() == 0
+
+    assert sorted(path.name for path in folder.iterdir()) == sorted([named.name, "board-id"])
+    assert named.read_bytes() == b"a\0b"
+    for name in ("board.db", "board.db-wal", "board.db-shm"):
+        (house.folder / name).unlink(missing_ok=True)
+    house.start()  # another board: it does not know the file, and must not remove it
+    (aside,) = house.folder.glob("uploads-of-*")
+    assert (aside / named.name).read_bytes() == b"a\0b"
 
 
 def test_a_kill_while_a_file_arrives_leaves_only_what_the_sweep_takes(tmp_path: Path) -> None:
