@@ -375,11 +375,13 @@ def test_a_program_that_writes_its_spool_by_hand_is_judged_by_what_it_left(house
     house.agent(
         "plain",
         """
+sleep 0.5  # the first look at its spool is over, and it ends before the next
 cat >"$directory/spool/1.part" <<'E'
 {"route": "outputs", "report": {"type": "data", "title": "T", "content": "C"}}
 E
 mv "$directory/spool/1.part" "$directory/spool/1.json"
-echo '{"route": "status", "report": {"status": "review"}}' >"$directory/spool/2.json"
+echo '{"route": "status", "report": {"status": "review"}}' >"$directory/spool/2.part"
+mv "$directory/spool/2.part" "$directory/spool/2.json"
 """,
     )
     house.start()
