@@ -29,6 +29,7 @@ HEADERS = [
     (b"content-security-policy", b"default-src 'none'"),
     (b"cache-control", b"no-store"),
 ]
+_POLICY = b"content-security-policy"
 _WATCHED = frozenset({b"host", b"origin", b"sec-fetch-site", b"content-length"})
 
 
@@ -171,7 +172,9 @@ class _Sender:
         if message["type"] == "http.response.start":
             self.started = True
             said = list(message.get("headers", ()))
-            own = {name for name, _ in said}  # the page of the contract has a style sheet, and may be kept
+            # The page of the contract has a policy of its own, and may be kept. A policy that does not say what may be
+            # loaded stands beside ours.
+            own = {name for name, value in said if name != _POLICY or value.startswith(b"default-src ")}
             message["headers"] = [*said, *(header for header in HEADERS if header[0] not in own)]
         await self._send(message)
 
