@@ -29,7 +29,7 @@ def endpoints(others: Iterable[Endpoint], base_url: str) -> tuple[Endpoint, ...]
     """The rows of the contract itself; it tells of the other rows and of these."""
     served = _Served()
     own = tuple(
-        Endpoint("GET", path, served.at(path), ("anyone",), SAYS[path], media=kind, kept=True)
+        Endpoint("GET", path, served.at(path), ("anyone",), SAYS[path], media=(kind,), kept=True)
         for path, kind in PATHS.items()
     )
     told = openapi.document((*others, *own), base_url)

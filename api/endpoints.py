@@ -146,7 +146,7 @@ class Endpoint:
     main: str | None = None  # the field a raw body fills
     success: int = 200
     answers: type[BaseModel] | None = None  # what a success holds: an object when nothing is said
-    media: str = "application/json"  # of a success
+    media: tuple[str, ...] = ("application/json",)  # of a success; an event stream does not end
     kept: bool = False  # whether a success has an ETag, and is 304 when the caller has it
     errors: tuple[str, ...] | None = None  # codes of the board's own refusals; None: any of them
     takes: tuple[str, ...] | None = None  # media types of the body; None: those that `model` and `main` give

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from api.endpoints import Endpoint
 
+STREAM = "text/event-stream"
 _TASK = "/api/projects/{project}/tasks/{task}"
 _PARTS = {"project": "demo", "agent": "writer"}
 
@@ -42,6 +43,8 @@ def curl(endpoint: Endpoint) -> str:
     """The line, several where the body is JSON."""
     given = fields(endpoint)
     start = "curl -sS" if "anyone" in endpoint.who else f"curl --config {_config(endpoint)}"
+    if STREAM in endpoint.media:  # an answer without an end, looked at for two seconds
+        start += " --no-buffer --retry 0 --max-time 2"
     if endpoint.method != "POST":
         start += "" if endpoint.method == "GET" else f" --request {endpoint.method}"
         query = "?" + urlencode(given, safe=",") if given else ""

@@ -171,9 +171,9 @@ def _success(endpoint: Endpoint) -> dict[str, Any]:
     model = endpoint.answers
     schema: Schema = {"$ref": REFS + model.__name__} if model else {"type": "object"}
     says = (model.__doc__ or "").strip().partition("\n")[0] if model else "What was asked for."
-    if endpoint.media != "application/json":
-        schema = {"type": "string"}
-    return {"description": says, "content": {endpoint.media: {"schema": schema}}}
+    text: Schema = {"schema": {"type": "string"}}
+    content = {kind: {"schema": schema} if kind == "application/json" else text for kind in endpoint.media}
+    return {"description": says, "content": content}
 
 
 def _problem(status: int, those: list[str]) -> dict[str, Any]:

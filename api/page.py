@@ -57,7 +57,7 @@ def _section(endpoint: Endpoint, document: Mapping[str, Any]) -> dict[str, Any]:
         "curl": examples.curl(endpoint),
         "success": endpoint.success,
         "gives": operation["responses"][str(endpoint.success)]["description"],
-        "media": endpoint.media,
+        "media": ", ".join(endpoint.media),
         "answer": _fields(_success(endpoint, operation, document), document),
         "errors": [(code, problems.KINDS[code]) for code in openapi.codes(endpoint)],
     }
@@ -69,7 +69,7 @@ def _body(content: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[st
 
 
 def _success(endpoint: Endpoint, operation: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str, Any]:
-    schema = operation["responses"][str(endpoint.success)]["content"][endpoint.media]["schema"]
+    schema = operation["responses"][str(endpoint.success)]["content"][endpoint.media[0]]["schema"]
     return _resolved(schema, document)
 
 

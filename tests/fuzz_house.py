@@ -22,9 +22,9 @@ HELD = "result.txt"  # the file that every workspace holds
 
 @dataclass
 class Scene:
-    """What one call needs: path parts, and a token for each who may make it."""
+    """What one call needs: the parts of its path, and a token for each who may make it."""
 
-    task: int
+    parts: dict[str, object]
     tokens: dict[str, str]
 
 
@@ -58,7 +58,12 @@ class FuzzHouse:
         attempt = await prepared(self._served, route)
         (attempt.workspace / HELD).write_text("a line\n")
         tokens = {"executor": attempt.token, "agent": self._agent, **self._operators}
-        return Scene(attempt.task, tokens)
+        parts = {"project": "demo", "agent": "writer", "task": attempt.task}
+        if "{output}" in route:
+            report = {"type": "data", "title": "T", "content": "C"}
+            said = await self._served.house.post(f"{attempt.url}/outputs", attempt.token, report)
+            parts["output"] = said.json()["outputs"][0]
+        return Scene(parts, tokens)
 
 
 @contextmanager
