@@ -62,9 +62,9 @@ def _config(endpoint: Endpoint) -> str:
 
 
 def _address(endpoint: Endpoint) -> str:
-    if endpoint.path.startswith(_TASK):
-        return "$task" + endpoint.path.removeprefix(_TASK)
-    return "$base" + re.sub(r"{([a-z_]+)(?::[a-z]+)?}", lambda part: _PARTS.get(part[1], "1"), endpoint.path)
+    ours = endpoint.path.startswith(_TASK)
+    path = "$task" + endpoint.path.removeprefix(_TASK) if ours else "$base" + endpoint.path
+    return re.sub(r"{([a-z_]+)(?::[a-z]+)?}", lambda part: _PARTS.get(part[1], "1"), path)
 
 
 def _field(pair: tuple[str, object]) -> str:

@@ -214,6 +214,13 @@ async def test_a_row_that_says_no_more_than_it_must_is_told_in_full() -> None:
     assert examples.curl(row) == "curl --config $operator --data '' $base/api/agents/writer/pause"
 
 
+def test_a_line_has_a_number_for_a_part_of_its_path() -> None:
+    row = Endpoint(
+        "GET", f"{TABLE[0].path.removesuffix('/status')}/outputs/{{output}}", TABLE[0].handler, ("read",), "It."
+    )
+    assert examples.curl(row) == "curl --config $operator $task/outputs/1"
+
+
 def test_an_endless_answer_has_a_line_that_ends() -> None:
     row = Endpoint("GET", "/api/x", TABLE[0].handler, ("read",), "As it happens.", media=(examples.STREAM,))
     assert examples.curl(row) == "curl --config $operator --no-buffer --retry 0 --max-time 2 $base/api/x"
@@ -224,6 +231,9 @@ def test_an_endless_answer_has_a_line_that_ends() -> None:
 @pytest.mark.parametrize("endpoint", TABLE, ids=IDS)
 async def test_each_line_of_the_page_gives_what_the_page_says(served: Served, endpoint: Endpoint) -> None:
     attempt = await prepared(served, endpoint.path)
+    if "output" in endpoint.parts:
+        report = {"type": "data", "title": "T", "content": "C"}
+        assert (await served.house.post(f"{attempt.url}/outputs", attempt.token, report)).json()["outputs"] == [1]
     conf, operator = served.conf(attempt.token), served.conf(await served.house.operator(), "operator.conf")
     for path in (conf, operator, served.folder / ".curlrc"):  # the last is read by lines without a file of their own
         with path.open("a") as file:
