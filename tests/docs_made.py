@@ -17,7 +17,7 @@ import click
 from blackboard import gates, states
 from orchestrator import config
 from orchestrator.cli import cli
-from orchestrator.doctor import rows, shape, stories
+from orchestrator.doctor import pauses, rows, shape, stories
 from orchestrator.runners import runner
 from prompts.variables import BRIEF, READY, TOOLS
 from tests.docs_settings import settings
@@ -115,7 +115,7 @@ def task_gates() -> str:
 
 def rules() -> str:
     """The invariants, as the doctor holds them."""
-    asked = [*shape.RULES, shape.differences, *rows.RULES, *stories.STORIES]
+    asked = [*shape.RULES, shape.differences, *rows.RULES, *pauses.RULES, *stories.STORIES]
     found = [(rule.__name__, *(rule.__doc__ or "").split("\n")[0].partition(": ")[::2]) for rule in asked]
     return _table(
         ("invariant", "rule", "what it says"),
