@@ -314,7 +314,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_check_and_run_refuse_a_bad_template_and_make_no_board(folder: Path) -> None:
     written(folder, executor="{{ titel }}")
 
-    checked, ran = (CliRunner().invoke(cli, [word]) for word in ("check", "run"))
+    checked, ran = (CliRunner().invoke(cli, words) for words in (["check"], ["run", "--once"]))
 
     told = f"{folder}/executor.md.j2, line 1: nobody knows 'titel'; docs/templates.md lists the variables"
     assert told in checked.stdout
