@@ -25,13 +25,22 @@ HOW = (
 
 def token_hash(scope: Scope) -> bytes:
     """The hash of the request's token; Unauthorized unless there is exactly one, well formed."""
+    return tokens.digest(_token(scope))
+
+
+def without_token(scope: Scope, text: str) -> str:
+    """The text with every token masked, and the caller's own also where its prefix is written in other characters."""
+    return tokens.redact(text).replace(_token(scope).removeprefix(tokens.PREFIX), "***")
+
+
+def _token(scope: Scope) -> str:
     values = [value for name, value in scope["headers"] if name == b"authorization"]
     if len(values) != 1:
         raise Unauthorized(("this request carries no token: " if not values else "give one token, not several: ") + HOW)
     match = _BEARER.fullmatch(values[0])
     if match is None:
         raise Unauthorized("this is no token of this server: " + HOW)
-    return tokens.digest(match[1].decode())
+    return match[1].decode()
 
 
 def who(rows: Rows, token: bytes) -> Caller:

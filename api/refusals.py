@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from api import callers, problems
 from api.endpoints import Call
-from blackboard import reports, tokens
+from blackboard import reports
 from blackboard.errors import BlackboardError
 
 T = TypeVar("T")
@@ -49,13 +49,14 @@ async def _count(call: Call, token: bytes, error: BlackboardError) -> None:
     if caller.attempt is None:
         return
     try:
-        await call.api.board.write(reports.refused, token, call.endpoint.name, error.code, _evidence(call.body))
+        await call.api.board.write(reports.refused, token, call.endpoint.name, error.code, _evidence(call))
     except BlackboardError as failure:
         log.warning("a refusal could not be counted: %s", failure.sentence)
 
 
-def _evidence(body: bytes | None) -> str | None:
+def _evidence(call: Call) -> str | None:
     """The beginning of a body as text the board can keep, without tokens."""
-    if body is None:
+    if call.body is None:
         return None
-    return tokens.redact(body[:EVIDENCE].decode("utf-8", "replace").replace("\0", "\ufffd"))
+    text = call.body[:EVIDENCE].decode("utf-8", "replace").replace("\0", "\ufffd")
+    return callers.without_token(call.scope, text)

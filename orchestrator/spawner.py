@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -219,11 +220,15 @@ def last_line(directory: Path) -> str:
     return redact(lines[-1])[:200] if lines else ""
 
 
+_PIECE = re.compile(r"^[A-Za-z0-9_-]+")  # the cut may have gone through a token, and half of one is not masked
+
+
 def _end(path: Path, most: int) -> str:
     try:
         with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - most))
-            return file.read(most).decode("utf-8", "replace")
+            begin = max(0, file.seek(0, os.SEEK_END) - most)
+            file.seek(begin)
+            text = file.read(most).decode("utf-8", "replace")
+            return _PIECE.sub("", text) if begin else text
     except OSError:
         return ""
