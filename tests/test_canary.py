@@ -173,6 +173,8 @@ def _files(folder: Path, canaries: list[str]) -> set[str]:
     looked = set()
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
+        if file.is_dir():
+            assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0, name
         if not file.is_file() or name.endswith(".sh"):
             continue
         if name.startswith(("attempts/", "operator", "board", "copy")):

@@ -168,8 +168,8 @@ WRONG = (
     person("reopening what is at work", {}, f"{TASKS}/{{own}}/reopen", status=409, code="illegal_move"),
     # slots
     person("slots of nothing", {}, "/api/slots"),
-    person("a slot without a time", {"slots": [{"id": 1, "agent": "quick"}]}, "/api/slots"),
-    person("a time zone that is none", {"time_zone": "Mars/Base", "slots": []}, "/api/slots"),
+    person("a slot without a time", {"slots": [{"id": 1, "agent": "quick"}]}, "/api/slots", status=409, code="refused"),
+    person("a time zone that is none", {"time_zone": "Mars/Base", "slots": []}, "/api/slots", status=404, code="not_found"),
     person("a day that is no day", {"date": "31.1.2026", "slots": []}, "/api/slots"),
 )  # fmt: skip
 
