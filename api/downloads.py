@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api import bodies, callers
+from api import bodies, callers, schemas
 from api.callbacks import BASE
 from api.endpoints import Call, Endpoint, answer
 from api.refusals import counted
@@ -143,6 +143,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         ("executor", "reviewer", "read"),
         "One output with a page of its text: `?offset=&limit=` in bytes.",
         OutputQuery,
+        answers=schemas.OutputPage,
+        errors=("fenced",),
+        example={"offset": 0, "limit": 1000},
     ),
     Endpoint(
         "GET",
@@ -150,5 +153,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         read_content,
         ("executor", "reviewer", "read"),
         "The bytes of one output, to be saved.",
+        media=("text/plain", "application/octet-stream"),
+        errors=("fenced", "refused", "conflict"),
     ),
 )

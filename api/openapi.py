@@ -31,10 +31,18 @@ SECURITY = {
         "(`read`, which `operate` includes, which `admin` includes). Without the right one: 401, or 403.",
     }
 }
+_KEY: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A new random text for each request: the same request sent again within 24 hours has no second effect "
+    "and gets the first answer.",
+    "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
+}
 _NUMBER = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}
 _SLUG = {"type": "string", "pattern": f"^{SLUG}$"}
 PARTS: Mapping[str, Schema] = {"project": _SLUG, "agent": _SLUG}  # any other part of a path is a number
-_OF_ALL = ("bad_request", "foreign", "internal", "unavailable")
+_OF_ALL = ("bad_request", "slow", "head_too_large", "foreign", "internal", "unavailable")
 _OF_THE_BOARD = ("illegal_move", "fenced", "refused", "conflict")
 _HEADERS: Mapping[int, Mapping[str, Schema]] = {
     401: {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}}},
@@ -86,7 +94,7 @@ def operation(endpoint: Endpoint) -> dict[str, Any]:
         "description": _described(endpoint),
         "tags": [group(endpoint)],
         "security": [] if "anyone" in endpoint.who else [{"token": [role]} for role in endpoint.who],
-        "parameters": [*map(_part, endpoint.parts), *_query(endpoint)],
+        "parameters": [*map(_part, endpoint.parts), *_query(endpoint), *([_KEY] if endpoint.has_body else [])],
         "responses": responses(endpoint),
     }
     if endpoint.has_body and (content := media.bodies(endpoint, REFS)):
@@ -143,7 +151,7 @@ def codes(endpoint: Endpoint) -> list[str]:
     """Every error code the route may answer, in the order of the contract's table."""
     found = set(_OF_ALL)
     if endpoint.has_body:
-        found |= {"slow", "too_large", "unsupported"}
+        found |= {"too_large", "unsupported", "invalid", "key_reused"}
     if "anyone" not in endpoint.who:
         found |= {"unauthorized", "forbidden"} | set(_OF_THE_BOARD if endpoint.errors is None else endpoint.errors)
     if endpoint.parts:

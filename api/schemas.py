@@ -135,6 +135,20 @@ class Output(_Answer):
     created_at: Instant
 
 
+class OutputPage(_Answer):
+    """One output, with a page of its text."""
+
+    id: Number
+    type: str
+    title: str
+    size: Annotated[int, Field(ge=0, description="Bytes.")]
+    sha256: str
+    text: Annotated[str | None, Field(description="The page; null where the output is no text.")]
+    offset: Annotated[int, Field(ge=0, description="Where the page begins, in bytes.")]
+    next: Annotated[int | None, Field(description="Ask for the next page with this as `offset`; null at the end.")]
+    content_url: Annotated[str, Field(description="The path of its bytes.")]
+
+
 class Comment(_Answer):
     """A remark."""
 

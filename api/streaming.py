@@ -132,5 +132,7 @@ ENDPOINTS = (
         ("executor", "reviewer", "read"),
         "Events after an id, then each as it happens (text/event-stream): `?after=&task=`, `Last-Event-ID`.",
         StreamQuery,
+        media=("text/event-stream",),
+        errors=("fenced", "unavailable"),
     ),
 )

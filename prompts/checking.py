@@ -38,7 +38,7 @@ def check() -> list[str]:
         else:
             found = faults(text, role=brief["role"], **_PATHS)
             problems += [f"prompts: the {name} brief gives a prompt {fault}" for fault in found]
-            problems += _of_wake(values, name)
+            problems += _of_wake(values, name) if brief["role"] == "executor" else []
     return problems
 
 
@@ -47,8 +47,7 @@ def _of_wake(brief: Mapping[str, object], name: str) -> list[str]:
         text = render(brief, base_url="http://127.0.0.1:8083", tail=None, ack="WAKEUP_OK", **_PATHS)
     except PromptError as error:
         return [f"{error} (with the {name} brief)"]
-    ack = "WAKEUP_OK" if brief["role"] == "executor" else None
-    missing = lacking(text, reports=True, bb=_PATHS["bb"], curl_conf=_PATHS["curl_conf"], ack=ack)
+    missing = lacking(text, reports=True, bb=_PATHS["bb"], curl_conf=_PATHS["curl_conf"], ack="WAKEUP_OK")
     return [f"prompts/wake.md.j2: {fault}" for fault in missing]
 
 

@@ -115,8 +115,8 @@ def _rendered(folder: Path, files: Collection[str], agents: Mapping[str, Reader]
 
 def _faults(folder: Path, scope: _Scope, role: str, ack: str | None) -> Iterator[str]:
     for brief in (samples.smallest(), samples.largest()):
-        about = cast(dict[str, Any], brief) | {"role": role}
-        about |= {"agent": scope.agent or "-", "project": scope.project or "-"}  # no name of a folder
+        told = cast(dict[str, Any], samples.for_review(brief) if role == "reviewer" else brief)
+        about = told | {"agent": scope.agent or "-", "project": scope.project or "-"}  # no name of a folder
         try:
             compose(
                 about, base_url=_ADDRESS, tail="x" * 9_999, folder=folder, ack=ack, reports=scope.reader.reports, **_PATHS

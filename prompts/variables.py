@@ -77,6 +77,7 @@ BRIEF: Mapping[str, str] = {
     "role": "`executor` or `reviewer`.",
     "attempt": "The attempt's number on its task.",
     "attempt_id": "Its number on the board.",
+    "reviews": "How many of the attempts before it were reviews.",
     "max_tries": "How many attempts count before the task has failed.",
     "max_review_tries": "How many reviews without a verdict there are before a person decides.",
     "work": "For a reviewer: `number`, `agent`, `detail`, `outputs`, `left_out` of the attempt to review; none for an executor.",

@@ -76,6 +76,10 @@ class Manner:
         if meta is None or not meta.is_negative_at(ParameterLocation.PATH):
             real = self._house.scene(case.operation.path).parts
             parts.update({name: real[name] for name in parts.keys() & real.keys() if self._chance.random() < 0.9})
+        if "Idempotency-Key" in (case.headers or {}) and (
+            meta is None or not meta.is_negative_at(ParameterLocation.HEADER)
+        ):
+            case.headers["Idempotency-Key"] = f"{self._chance.randrange(2**63)}"  # made-up ones come again
         if isinstance(case.body, dict) and (meta is None or meta.generation.mode.is_positive):
             self._ground(case.operation.path, case.body)
 

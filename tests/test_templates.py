@@ -116,7 +116,9 @@ def test_ours_as_it_is_and_through_a_folder_are_the_same(tmp_path: Path) -> None
 
     assert re.sub(end, "", made(tmp_path, agent="a")) == re.sub(end, "", prompt()).replace(
         "/s/attempts/1/curl.conf", "/s/curl.conf"
-    ).replace("/s/attempts/1/bb", "/s/bb").replace("/s/workspaces/demo/1", "/w")
+    ).replace("/s/attempts/1/bb", "/s/bb").replace("/s/attempts/1/spool", "/s/spool").replace(
+        "/s/workspaces/demo/1", "/w"
+    )
 
 
 def test_a_change_counts_from_the_next_rendering_on(tmp_path: Path) -> None:

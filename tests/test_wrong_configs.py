@@ -113,9 +113,9 @@ WRONG = {
     "a body of one byte": Wrong("[api]\nmax_body_bytes = 1\n", "api.max_body_bytes", "greater than or equal to 1024"),
     "a maybe": Wrong("[policy]\nneeds_output = 'maybe'\n", "policy.needs_output", "should be a valid boolean"),
     # words
-    "an unknown reviewer": Wrong("[policy]\nreview = 'boss'\n", "policy.review", "should be "),
+    "an unknown reviewer": Wrong("[policy]\nreview = 'boss'\n", "policy.review", "agent:ID or role:NAME"),
     "an unknown end": Wrong("on_exit = 'maybe'\n", "on_exit", "should be 'stop' or 'leave'"),
-    "an unknown runner": Wrong(agent("runner = 'magic'"), "agents.ada.runner", "should be 'command'"),
+    "an unknown runner": Wrong(agent("runner = 'magic'"), "agents.ada.runner", "should be 'command' or 'openclaw'"),
     "a signal nobody can catch": Wrong(agent("graceful_signal = 'KILL'"), "agents.ada.graceful_signal", "should be 'TERM'"),
     "a zone that does not exist": Wrong("[slots]\ntime_zone = 'Mars/Base'\n", "slots.time_zone", "e.g. Europe/Berlin"),
     "a zone that is a path": Wrong("[slots]\ntime_zone = '../x'\n", "slots.time_zone", "no IANA time zone"),
@@ -157,7 +157,7 @@ WRONG = {
     "slots that are none": Wrong("[slots]\nfiles = ['orchestrator.toml']\n", "orchestrator.toml: slots is a list",
                                  "mend the file", run=False),
     "a slot of no hour": Wrong(
-        AGENT + "[slots]\nfiles = ['day.toml']\n", "slot 1 of agent ada (day.toml)", "write HH:MM", run=False,
+        AGENT + "[slots]\nfiles = ['day.toml']\n", "slot 1 of agent ada (day.toml, slots[0])", "write HH:MM", run=False,
         before=lambda here: (here / "day.toml").write_text('[[slots]]\nagent = "ada"\nid = 1\nscheduled_at = "25:00"\n'),
     ),
     # the environment
