@@ -742,13 +742,14 @@ CREATE TRIGGER comment_stays   BEFORE DELETE ON comments BEGIN SELECT RAISE(ABOR
 CREATE TRIGGER agent_change_is_told AFTER UPDATE OF enabled, paused_at, max_live ON agents
 WHEN new.enabled IS NOT old.enabled OR (new.paused_at IS NULL) <> (old.paused_at IS NULL) OR new.max_live IS NOT old.max_live
 BEGIN
-  INSERT INTO events (at, verb, actor, agent_id, reason, data)
-  VALUES (strftime('%Y-%m-%dT%H:%M:%fZ','now'),
-    CASE WHEN new.enabled < old.enabled THEN 'agent_disabled' WHEN new.enabled > old.enabled THEN 'agent_enabled'
-         WHEN new.paused_at IS NOT NULL AND old.paused_at IS NULL THEN 'agent_paused'
-         WHEN new.paused_at IS NULL AND old.paused_at IS NOT NULL THEN 'agent_resumed' ELSE 'agent_changed' END,
-    CASE WHEN new.rev = old.rev + 1 THEN new.actor ELSE 'sql' END, new.id,
-    CASE WHEN new.paused_at IS NOT NULL OR new.pause_reason IS NOT old.pause_reason THEN new.pause_reason END, json_object('max_live', new.max_live));
+  INSERT INTO events (at, verb, actor, agent_id, reason, data)   -- one for each change, though one UPDATE makes several
+  SELECT strftime('%Y-%m-%dT%H:%M:%fZ','now'), c.verb, CASE WHEN new.rev = old.rev + 1 THEN new.actor ELSE 'sql' END, new.id,
+         CASE WHEN new.paused_at IS NOT NULL OR new.pause_reason IS NOT old.pause_reason THEN new.pause_reason END, json_object('max_live', new.max_live)
+    FROM (SELECT 'agent_disabled' AS verb WHERE new.enabled < old.enabled
+          UNION ALL SELECT 'agent_enabled' WHERE new.enabled > old.enabled
+          UNION ALL SELECT 'agent_paused' WHERE new.paused_at IS NOT NULL AND old.paused_at IS NULL
+          UNION ALL SELECT 'agent_resumed' WHERE new.paused_at IS NULL AND old.paused_at IS NOT NULL
+          UNION ALL SELECT 'agent_changed' WHERE new.enabled IS old.enabled AND (new.paused_at IS NULL) = (old.paused_at IS NULL)) c;
 END;
 CREATE TRIGGER project_pause_is_told AFTER UPDATE OF paused_at ON projects
 WHEN (new.paused_at IS NULL) <> (old.paused_at IS NULL)

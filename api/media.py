@@ -110,4 +110,5 @@ def needs_body(endpoint: Endpoint) -> bool:
     """Whether there is a field that must be given."""
     if endpoint.model is None:
         return endpoint.takes is not None
-    return bool(endpoint.model.model_json_schema().get("required"))
+    schema = endpoint.model.model_json_schema()
+    return bool(schema.get("required") or schema.get("anyOf"))

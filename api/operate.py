@@ -111,7 +111,15 @@ async def declare_gone(call: Call) -> Response:
 class SlotsReport(BaseModel):
     """Slot records: of several agents in one list, each with its `agent`, or a list for each agent."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["slots"], "properties": {"slots": {"type": "array"}}},
+                {"required": ["schedules"], "properties": {"schedules": {"type": "object"}}},
+            ]
+        },
+    )
     # Without a colon: no caller takes the slots of `file:NAME` over.
     source: Annotated[
         Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None,
@@ -240,7 +248,7 @@ ENDPOINTS = (
         "A run that may have gone on elsewhere, such as in a gateway, is over; `detail` says how you know.",
         GoneReport,
         "detail",
-        errors=("refused",),
+        errors=("illegal_move",),
         example={"attempt": 1, "detail": "its session is idle"},
     ),
 )

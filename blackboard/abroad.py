@@ -9,7 +9,7 @@ from typing import Any
 
 from blackboard import attempts, people
 from blackboard.board import Tx
-from blackboard.errors import IllegalMove, Invalid
+from blackboard.errors import IllegalMove, Invalid, NotFound
 from blackboard.tokens import identify
 
 LEFT = """
@@ -38,11 +38,11 @@ def declare_gone(
     caller = identify(tx, token_hash)
     people.must_reach(caller, "operate")
     people.in_project(tx, project, task_id)
-    if not (why or "").strip():
+    if not why:
         raise Invalid("say how you know that the run is over: it is kept with your name")
     attempt = attempts.get(tx, attempt_id)
     if attempt["task_id"] != task_id:
-        raise Invalid(f"attempt {attempt_id} is one of task {attempt['task_id']}, not of task {task_id}")
+        raise NotFound(f"attempt {attempt_id} is one of task {attempt['task_id']}, not of task {task_id}")
     if attempt["gone_at"] is None:
         if attempt["abroad_at"] is None:
             raise IllegalMove(

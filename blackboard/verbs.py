@@ -16,7 +16,7 @@ from typing import Any
 from blackboard import families, reviews
 from blackboard.board import Tx
 from blackboard.clock import plus
-from blackboard.errors import Fenced, Invalid, NotFound
+from blackboard.errors import Fenced, Invalid, NotFound, Refused
 from blackboard.move import get, move
 from blackboard.policy import Policy, next_try
 from blackboard.record import Record
@@ -212,7 +212,7 @@ SELECT count(*) AS n FROM events e WHERE e.task_id = :task AND e.verb = 'reject'
 def reject(tx: Tx, task_id: int, *, actor: str, remark: str) -> str:
     """Send the work back with a remark: review → pending. More than max_rejections in a row: a person is asked."""
     if not remark.strip():
-        raise Invalid("a rejection needs a remark: it tells the agent what to do differently")
+        raise Refused("a rejection needs a remark: it tells the agent what to do differently")
     task = get(tx, task_id)
     status = move(tx, task, "reject", actor=actor, reason=remark)
     row = tx.one(REJECTIONS, task=task_id)
@@ -237,7 +237,7 @@ OUTCOME_OF = {"approve": "approved", "reject": "rejected"}
 def unblock(tx: Tx, task_id: int, *, actor: str, answer: str) -> str:
     """A person's answer: blocked → pending. The answer goes into the next prompt."""
     if not answer.strip():
-        raise Invalid("an answer needs some text: it is what the agent will read")
+        raise Refused("an answer needs some text: it is what the agent will read")
     task = get(tx, task_id)
     status = move(tx, task, "unblock", actor=actor, reason=answer, answer=answer)
     return _block_again(tx, task_id) or status

@@ -22,9 +22,10 @@ HELD = "result.txt"  # the file that every workspace holds
 
 @dataclass
 class Scene:
-    """What one call needs: the parts of its path, and a token for each who may make it."""
+    """What one call needs: the parts of its path, the id of its attempt, and a token for each who may make it."""
 
     parts: dict[str, object]
+    attempt: int
     tokens: dict[str, str]
 
 
@@ -63,7 +64,7 @@ class FuzzHouse:
             report = {"type": "data", "title": "T", "content": "C"}
             said = await self._served.house.post(f"{attempt.url}/outputs", attempt.token, report)
             parts["output"] = said.json()["outputs"][0]
-        return Scene(parts, tokens)
+        return Scene(parts, attempt.id, tokens)
 
 
 @contextmanager

@@ -101,7 +101,7 @@ async def prepared(served: Served, route: str) -> Attempt:
     for report in before:
         assert (await served.house.post(f"{attempt.url}/status", attempt.token, report)).status_code == 200
     if route.endswith("/gone"):
-        await served.house.board.write(abroad.left, 1, until=None, sentence="it may go on")
+        await served.house.board.write(abroad.left, attempt.id, until=None, sentence="it may go on")
     return attempt
 
 

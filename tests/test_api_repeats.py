@@ -16,7 +16,7 @@ import pytest
 from api import ApiConfig
 from api.app import table
 from api.endpoints import Endpoint
-from blackboard import tokens
+from blackboard import abroad, tokens
 from blackboard.board import ReadOnly
 from tests.api_house import House, open_house, problem
 from tests.daemon import free_port, until
@@ -28,6 +28,7 @@ BEFORE = {
     "reject": {"status": "review", "output": {"type": "data", "title": "T", "content": "C"}},
     "answer": {"status": "blocked", "detail": "?"},
     "reopen": {"status": "failed", "final": True, "detail": "no"},
+    "gone": {"status": "failed", "final": True, "detail": "no"},
 }
 
 
@@ -47,7 +48,9 @@ async def test_every_post_has_one_effect_however_often_it_is_sent(house: House, 
     if endpoint.name in BEFORE:
         assert (await house.post(f"{attempt.url}/status", attempt.token, BEFORE[endpoint.name])).is_success
     token = attempt.token if "executor" in endpoint.who else await house.operator()
-    url = endpoint.path.format(project="demo", task=attempt.task)
+    if endpoint.name == "gone":
+        await house.board.write(abroad.left, 1, until=None, sentence="it may go on")
+    url = endpoint.path.format(project="demo", agent="writer", task=attempt.task)
     body = BODIES[f"POST {endpoint.name}"]
     if endpoint.name == "slots":
         body = {"project": "demo", "slots": [{"id": 1, "agent": "writer", "scheduled_at": "2026-01-31T09:00:00Z"}]}

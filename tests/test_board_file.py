@@ -245,6 +245,8 @@ def test_the_board_is_never_opened_as_a_file_nor_by_a_second_library(tmp_path: P
 FILE_CALLS = {
     "clock.py": {"read_text"},  # the boot id
     "content.py": {"open", "read", "close", "fstat"},  # what agents hand in
+    "downloads.py": {"open", "close", "fstat"},  # what was handed in, read back
+    "uploads.py": {"open", "close", "fsync", "mkdir", "rename", "unlink"},  # files that agents send whole
     "lock.py": {"open", "close", "pread", "pwrite"},  # the lock beside the board
     "migrations.py": {
         "read_text",

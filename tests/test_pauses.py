@@ -166,3 +166,16 @@ async def test_the_ready_tasks_of_a_paused_project_are_not_looked_at(board: Boar
 
     before, after = await board.write(life)
     assert after < before * 1.5
+
+
+async def test_one_update_that_changes_several_things_tells_each(board: Board) -> None:
+    def life(tx: Tx) -> None:
+        tx.run("UPDATE agents SET enabled = 0, paused_at = :now WHERE id = 'ada'", now=START)
+        tx.run("UPDATE agents SET enabled = 1, paused_at = NULL, max_live = 7 WHERE id = 'ada'")
+        tx.run("UPDATE agents SET max_live = 8 WHERE id = 'ada'")
+        found = tx.all("SELECT verb FROM events WHERE agent_id = 'ada' AND task_id IS NULL ORDER BY id")
+        assert [row["verb"] for row in found][-5:] == [
+            "agent_disabled", "agent_paused", "agent_enabled", "agent_resumed", "agent_changed",
+        ]  # fmt: skip
+
+    await board.write(life)

@@ -129,14 +129,14 @@ SELECT g.id FROM agents g JOIN tasks t ON t.id = :task
 """
 
 
-@step(16)
+@step(32)
 def raw_claim_review(w: Walk) -> None:
     task = w.board.value(FREE_FOR_REVIEW) or w.any_task()
     stranger = w.board.value(STRANGER, task=task) or "eve"
     w.board.claim(task, w.dice.choice((stranger, stranger, *AGENTS)), "reviewer")
 
 
-@step(8)
+@step(30)
 def raw_verdict(w: Walk) -> None:
     reviewer = w.attempt("role = 'reviewer' AND ended_at IS NULL")
     task = w.board.value("SELECT task_id FROM attempts WHERE id = :id", id=reviewer) or w.any_task()
@@ -144,7 +144,7 @@ def raw_verdict(w: Walk) -> None:
     w.board.move(task, verb, dst, "reviewer:eve", reason="seen")
 
 
-@step(4)
+@step(16)
 def raw_review_ends_alone(w: Walk) -> None:
     reviewer = w.attempt("role = 'reviewer' AND ended_at IS NULL")
     w.changed("UPDATE attempts SET outcome = 'lost', ended_at = :now WHERE id = :id", id=reviewer, now=w.board.now())
@@ -190,7 +190,7 @@ def raw_verb(w: Walk) -> None:
     w.board.move(task, verb, dst, w.dice.choice(ACTORS), reason=w.dice.choice([None, "so"]))
 
 
-@step(3)
+@step(6)
 def raw_hand_over(w: Walk) -> None:
     w.changed("UPDATE tasks SET handed_over = 'so' WHERE id = :id AND handed_over IS NULL", id=w.task_that_is("review"))
 
@@ -339,27 +339,27 @@ def reviewing(w: Walk) -> dict[str, Any]:
     return dict(row)
 
 
-@step(12)
+@step(30)
 def verb_claim_review(w: Walk) -> None:
     task = w.board.value(FREE_FOR_REVIEW) or w.any_task()
     stranger = w.board.value(STRANGER, task=task) or "eve"
     claims.claim(w.tx(), task, stranger, w.dice.randbytes(32), "reviewer")
 
 
-@step(4)
+@step(24)
 def verb_verdict(w: Walk) -> None:
     row = reviewing(w)
     verb = w.dice.choice(["approve", "reject"])
     verbs.give_verdict(w.tx(), row, verb, actor=f"reviewer:{row['agent_id']}", detail="seen")
 
 
-@step(5)
+@step(20)
 def verb_review_ends_badly(w: Walk) -> None:
     outcome = w.dice.choice([name for name in OUTCOMES if name not in ("submitted", "approved", "rejected")])
     verbs.end_badly(w.tx(), reviewing(w), outcome, actor="engine:monitor")
 
 
-@step(6)
+@step(16)
 def verb_hand_over(w: Walk) -> None:
     if not reviews.hand_over_hopeless(w.tx()):
         raise BlackboardError("somebody can review each of them")
@@ -473,10 +473,10 @@ def assert_everything_happened(accepted: Counter[str], refused: Counter[str], ev
 EVENT_COUNTS = "SELECT verb, count(*) FROM events GROUP BY verb"
 
 
-def test_ten_thousand_random_steps_leave_a_board_in_which_nothing_is_wrong() -> None:
+def test_twenty_thousand_random_steps_leave_a_board_in_which_nothing_is_wrong() -> None:
     seed = 20260131
     print("seed", seed)
-    w = walk(seed, 10_000)
+    w = walk(seed, 20_000)
 
     assert_everything_happened(
         w.accepted, w.refused, Counter(dict(map(tuple, w.board.connection.execute(EVENT_COUNTS)))), 10
@@ -490,7 +490,7 @@ def test_a_hundred_thousand_random_steps_leave_boards_in_which_nothing_is_wrong(
     refused: Counter[str] = Counter()
     events: Counter[str] = Counter()
     for seed in range(10):
-        w = walk(seed, 10_000)
+        w = walk(seed, 20_000)
         accepted += w.accepted
         refused += w.refused
         events += Counter(dict(map(tuple, w.board.connection.execute(EVENT_COUNTS))))

@@ -369,7 +369,7 @@ async def test_a_reviewer_comments_and_lives_and_makes_nothing(board: Board) -> 
         seen = await tried(board, lambda tx, name=name: CALLS[name](tx, hash_of(task, 2), PROJECT, task))  # type: ignore[misc]
         assert isinstance(seen, expected), name
     seen = await tried(board, lambda tx: say(tx, task, "pending", number=2))
-    assert type(seen) is Invalid and "remark" in seen.sentence
+    assert type(seen) is Refused and "remark" in seen.sentence
 
 
 async def test_any_other_way_out_of_the_review_fences_the_reviewer(board: Board) -> None:

@@ -8,11 +8,25 @@ from typing import Any
 
 import pytest
 
-from blackboard import agents, attempts, claims, handed_in, journal, move, questions, reports, reviews, tokens, verbs
+from blackboard import (
+    agents,
+    attempts,
+    claims,
+    handed_in,
+    journal,
+    move,
+    pauses,
+    questions,
+    reports,
+    reviews,
+    tokens,
+    verbs,
+)
 from blackboard.board import Board, Tx
 from blackboard.clock import plus
 from blackboard.errors import Forbidden, Refused
 from blackboard.forms import ChildReport, OutputReport, StatusReport, TaskReport
+from blackboard.pauses import Target
 from blackboard.policy import Policies, Policy
 from orchestrator import preflight
 from orchestrator.config_loading import load
@@ -244,7 +258,7 @@ async def test_every_reason_why_nobody_can_review(board: Board) -> None:
 async def test_one_that_is_paused_or_busy_is_waited_for_and_why_says_so(board: Board) -> None:
     def life(tx: Tx) -> None:
         task = for_review(tx)
-        agents.pause(tx, "eve", reason="lunch", actor="person:root")
+        pauses.pause(tx, Target("agent", "eve"), reason="lunch", actor="person:root")
         assert due(tx) == [] and over(tx, task) is None
         sentence = questions.why(tx, task, tx.now, 9)["sentence"]
         assert "waits for a review by agent:eve: agent eve is paused" in sentence

@@ -400,7 +400,7 @@ async def test_after_too_many_rejections_a_person_is_asked(board: Board, most: i
 async def test_a_person_who_sends_it_on_says_something(board: Board, said: str, word: str, text: str) -> None:
     task = await board.write(place_task, "review" if said == "reject" else "blocked")
     seen = await tried(board, lambda tx: getattr(verbs, said)(tx, task, actor="person:root", **{word: text}))
-    assert type(seen) is Invalid and word in seen.sentence
+    assert type(seen) is Refused and word in seen.sentence
 
 
 async def test_an_answer_stays_for_the_next_prompt_until_the_task_is_blocked_again(board: Board) -> None:
