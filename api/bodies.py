@@ -66,7 +66,7 @@ def checked(model: type[M], fields: dict[str, Any], way: str) -> M:
     """The report that these fields make; Invalid with a sentence when they do not."""
     _storable(fields, "")
     try:
-        return model.model_validate(_whole(_masked(fields)), strict=True)
+        return model.model_validate(_whole(tokens.masked(fields)), strict=True)
     except ValidationError as error:
         raise _invalid(error, model, way) from None
 
@@ -247,15 +247,6 @@ def _storable(value: object, where: str) -> None:
             _storable(item, where)
     elif isinstance(value, int | float) and not -_INT64 <= value < _INT64:
         raise Invalid(f"{_named(where)} is a number too large to keep")
-
-
-def _masked(value: Any) -> Any:
-    """The same without tokens: an agent that writes its own into a report does not hand it to whoever reads the board."""
-    if isinstance(value, str):
-        return tokens.redact(value)
-    if isinstance(value, dict):
-        return {tokens.redact(name): _masked(item) for name, item in value.items()}
-    return [_masked(item) for item in value] if isinstance(value, list) else value
 
 
 def _invalid(error: ValidationError, model: type[BaseModel], way: str) -> Invalid:

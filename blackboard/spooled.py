@@ -22,6 +22,7 @@ from blackboard.forms import ChildReport, CommentReport, HeartbeatReport, Output
 from blackboard.move import get
 from blackboard.people import Answer
 from blackboard.policy import Policies
+from blackboard.tokens import masked
 
 FORMS: Mapping[str, type[BaseModel]] = {
     "status": StatusReport, "outputs": OutputReport, "comments": CommentReport, "heartbeat": HeartbeatReport,
@@ -102,7 +103,7 @@ def _encodes(text: str) -> bool:
 
 def _checked(model: type[BaseModel], fields: dict[str, Any]) -> BaseModel:
     try:
-        return model.model_validate(fields)
+        return model.model_validate(masked(fields))
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in fault["loc"])[:60] or "report"

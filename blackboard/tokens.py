@@ -10,6 +10,7 @@ import hashlib
 import re
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 from blackboard.board import Tx
 from blackboard.errors import Conflict, Unauthorized
@@ -33,6 +34,15 @@ def digest(token: str) -> bytes:
 def redact(text: str) -> str:
     """The text with every token masked."""
     return _TOKEN.sub(PREFIX + "***", text) if PREFIX in text else text
+
+
+def masked(value: Any) -> Any:
+    """A report's fields without tokens: an agent that writes its own into one does not hand it to whoever reads the board."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {redact(name): masked(item) for name, item in value.items()}
+    return [masked(item) for item in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from blackboard import attempts, spooled, verbs
+from blackboard import attempts, spooled, tokens, verbs
 from blackboard.board import Tx
 from blackboard.errors import Invalid, Unavailable
 from orchestrator import spool as spool_module
@@ -26,6 +26,12 @@ STATUS = {"route": "status", "report": {"status": "review"}}
 OUTPUT = {"route": "outputs", "report": {"type": "data", "title": "T", "content": "C"}}
 
 # --- What a file says -----------------------------------------------------------------------------------------------
+
+
+def test_a_token_in_a_report_is_masked_as_over_http() -> None:
+    token = tokens.mint()
+    told = spooled.understood(json.dumps({"route": "comments", "report": {"body": f"I am {token}."}}).encode())
+    assert told.report.model_dump()["body"] == "I am bbt_***."
 
 
 def test_a_report_is_read_as_json_and_as_a_form() -> None:
