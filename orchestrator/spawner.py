@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from blackboard import attempts, questions
+from blackboard import attempts, briefs
 from blackboard.board import Board, Tx
 from blackboard.move import get
 from blackboard.session_keys import SessionKey, of_work
@@ -156,7 +156,7 @@ def _prepare(tx: Tx, attempt_id: int, settings: Settings, board_id: str) -> dict
     """Record where the attempt works, and gather what its prompt says: one transaction."""
     if attempts.get(tx, attempt_id)["ended_at"] is not None:
         raise SpawnError("released", "it was ended before it was started")
-    brief = questions.brief(tx, attempt_id)
+    brief = briefs.brief(tx, attempt_id)
     agent = settings.agents.get(brief["agent"])
     own = settings.workspaces_dir / brief["project"] / str(brief["task"]["id"])
     workspace = agent.workspace if agent and agent.workspace else own

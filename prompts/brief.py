@@ -1,4 +1,4 @@
-"""The shape of a brief: everything `blackboard.questions.brief` knows about an attempt that its prompt may tell.
+"""The shape of a brief: everything `blackboard.briefs.brief` knows about an attempt that its prompt may tell.
 
 Types only. A brief holds values, never template text, and never a token.
 """

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from blackboard import claims, pauses, people, questions, tokens
+from blackboard import claims, explaining, pauses, people, tokens
 from blackboard.board import Board, Rows, Tx
 from blackboard.errors import Forbidden, NotFound
 from blackboard.pauses import EVERYTHING, Pause, Target
@@ -32,10 +32,10 @@ async def test_what_is_paused_claims_nothing_and_what_is_resumed_goes_on(board: 
         task = scenes.post(tx)
         assert pauses.pause(tx, target, reason="lunch", actor="person:root")
         assert claims.claim_due(tx, [tokens.digest("bbt_1")], 9) == []
-        why = questions.why(tx, task, tx.now, 9)
+        why = explaining.why(tx, task, tx.now, 9)
         assert not why["claimable"] and f"paused since {START}: lunch" in why["sentence"]
         assert pauses.resume(tx, target, reason=None, actor="person:root")
-        assert questions.why(tx, task, tx.now, 9)["claimable"]
+        assert explaining.why(tx, task, tx.now, 9)["claimable"]
         assert len(claims.claim_due(tx, [tokens.digest("bbt_1")], 9)) == 1
 
     await board.write(life)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from blackboard import agents, attempts, journal, move, pauses, questions, reports, verbs
+from blackboard import agents, attempts, briefs, explaining, journal, move, pauses, questions, reports, verbs
 from blackboard.board import Board, ReadOnly, Rows, Tx
 from blackboard.content import Held
 from blackboard.errors import NotFound
@@ -79,8 +79,8 @@ async def test_every_reader_tells_the_same(board: Board) -> None:
 
     def ask(rows: Rows) -> list[Any]:
         last = scenes.latest(rows, task)["id"]
-        return [questions.expanded(rows, task, ["all"]), questions.why(rows, task, START, 9), questions.brief(rows, last),
-                questions.preview(rows, task), questions.overview(rows), questions.events(rows)]  # fmt: skip
+        return [questions.expanded(rows, task, ["all"]), explaining.why(rows, task, START, 9), briefs.brief(rows, last),
+                briefs.preview(rows, task), questions.overview(rows), questions.events(rows)]  # fmt: skip
 
     by_writer, by_pool = await board.write(ask), await board.read(ask)
     with ReadOnly(board.path) as reader:
@@ -96,10 +96,10 @@ async def test_no_answer_shows_a_token_or_its_hash_and_all_are_json(board: Board
         all_attempts = [row["id"] for row in rows.all("SELECT id FROM attempts")]
         said: list[Any] = [questions.overview(rows), questions.events(rows, limit=10_000)]
         said += [questions.expanded(rows, task, ["all"]) for task in tasks] + [
-            questions.why(rows, task, START, 9) for task in tasks
+            explaining.why(rows, task, START, 9) for task in tasks
         ]
-        said += [questions.preview(rows, task) for task in tasks] + [
-            questions.brief(rows, attempt) for attempt in all_attempts
+        said += [briefs.preview(rows, task) for task in tasks] + [
+            briefs.brief(rows, attempt) for attempt in all_attempts
         ]
         return json.dumps(said)  # fails on bytes
 
@@ -112,13 +112,13 @@ async def test_no_answer_shows_a_token_or_its_hash_and_all_are_json(board: Board
 
 @pytest.mark.parametrize(
     "ask",
-    [questions.task, questions.expanded, questions.preview, lambda rows, task: questions.why(rows, task, START, 9)],
+    [questions.task, questions.expanded, briefs.preview, lambda rows, task: explaining.why(rows, task, START, 9)],
 )
 async def test_a_task_that_is_not_there_is_not_found(board: Board, ask: Any) -> None:
     with pytest.raises(NotFound, match="no task 77"):
         await board.read(ask, 77)
     with pytest.raises(NotFound, match="no attempt 77"):
-        await board.read(questions.brief, 77)
+        await board.read(briefs.brief, 77)
     with pytest.raises(NotFound, match="no attempt 77"):
         await board.read(attempts.get, 77)
 
@@ -145,7 +145,7 @@ async def test_events_go_on_where_they_ended(board: Board) -> None:
 async def test_the_brief_of_a_retry_tells_what_was_tried(board: Board) -> None:
     task = await board.write(a_rich_task)
     attempt = await board.write(scenes.claim, task)
-    brief = await board.read(questions.brief, attempt["id"])
+    brief = await board.read(briefs.brief, attempt["id"])
     assert brief.items() >= {
         "project": "forge", "project_title": "The forge", "agent": "ada", "role": "executor", "attempt": 4, "max_tries": 3,
         "needs_output": True, "answer": "ten inches", "question": "how long?", "parent": {"id": 2, "title": "a fence"},
@@ -167,7 +167,7 @@ async def test_the_brief_of_a_retry_tells_what_was_tried(board: Board) -> None:
 
 async def test_the_first_brief_has_no_history(board: Board) -> None:
     attempt = await board.write(lambda tx: scenes.claim(tx, scenes.post(tx)))
-    brief = await board.read(questions.brief, attempt["id"])
+    brief = await board.read(briefs.brief, attempt["id"])
     assert (brief["attempt"], brief["history"], brief["answer"], brief["question"], brief["parent"]) == (
         1,
         [],
@@ -190,7 +190,7 @@ async def test_history_and_comments_are_the_latest_few_the_newest_last(board: Bo
             scenes.see_off(tx, task)
         return int(scenes.claim(tx, task)["id"])
 
-    brief = await board.read(questions.brief, await board.write(life))
+    brief = await board.read(briefs.brief, await board.write(life))
     assert [former["detail"] for former in brief["history"]] == [f"stop {number}" for number in range(2, 7)]
     assert [comment["body"] for comment in brief["comments"]] == [f"remark {number}" for number in range(2, 12)]
 
@@ -201,7 +201,7 @@ async def test_why_a_person_reopened_a_task_reaches_the_next_prompt(board: Board
         verbs.reopen(tx, task, actor="person:root", reason="the other end, too")
         return task
 
-    brief = await board.read(questions.preview, await board.write(reopened))
+    brief = await board.read(briefs.preview, await board.write(reopened))
 
     assert [former["remark"] for former in brief["history"]] == ["the other end, too"]
 
@@ -216,7 +216,7 @@ async def test_the_remark_of_a_reviewing_agent_reaches_the_next_prompt(board: Bo
         scenes.see_off(tx, task)
         return int(scenes.claim(tx, task)["id"])
 
-    brief = await board.read(questions.brief, await board.write(life))
+    brief = await board.read(briefs.brief, await board.write(life))
     assert [(former["agent"], former["outcome"], former["remark"]) for former in brief["history"]] == [
         ("ada", "submitted", None), ("eve", "rejected", "blunt")
     ]  # fmt: skip
@@ -232,7 +232,7 @@ async def test_a_file_handed_in_is_told_where_it_lies(board: Board) -> None:
         verbs.approve(tx, need, actor="person:root")
         return int(scenes.claim(tx, scenes.post(tx, needs=[need]))["id"])
 
-    brief = await board.read(questions.brief, await board.write(life))
+    brief = await board.read(briefs.brief, await board.write(life))
     assert brief["needs"][0]["outputs"] == [
         {"type": "data", "title": "ore", "summary": "red", "content_path": "ore.bin"}
     ]
@@ -241,18 +241,18 @@ async def test_a_file_handed_in_is_told_where_it_lies(board: Board) -> None:
 async def test_a_preview_claims_nothing_and_tells_the_next_attempt(board: Board) -> None:
     task = await board.write(a_rich_task)
     before = await board.read(scenes.everything)
-    preview = await board.read(questions.preview, task)
+    preview = await board.read(briefs.preview, task)
     assert await board.read(scenes.everything) == before
     attempt = await board.write(scenes.claim, task)
-    assert preview == await board.read(questions.brief, attempt["id"]) | {"attempt_id": preview["attempt_id"]}
+    assert preview == await board.read(briefs.brief, attempt["id"]) | {"attempt_id": preview["attempt_id"]}
 
 
 async def test_a_preview_of_a_roles_task_names_one_who_may_take_it(board: Board) -> None:
     task = await board.write(scenes.post, role="smith")
-    assert (await board.read(questions.preview, task))["agent"] == "ada"
+    assert (await board.read(briefs.preview, task))["agent"] == "ada"
     for agent in ("ada", "bob"):
         await board.write(agents.put_agent, agent)
-    assert (await board.read(questions.preview, task))["agent"] == "one with the role smith"
+    assert (await board.read(briefs.preview, task))["agent"] == "one with the role smith"
 
 
 # --- The board at a glance ------------------------------------------------------------------------------------------------------

@@ -11,12 +11,13 @@ import pytest
 from blackboard import (
     agents,
     attempts,
+    briefs,
     claims,
+    explaining,
     handed_in,
     journal,
     move,
     pauses,
-    questions,
     reports,
     reviews,
     tokens,
@@ -260,7 +261,7 @@ async def test_one_that_is_paused_or_busy_is_waited_for_and_why_says_so(board: B
         task = for_review(tx)
         pauses.pause(tx, Target("agent", "eve"), reason="lunch", actor="person:root")
         assert due(tx) == [] and over(tx, task) is None
-        sentence = questions.why(tx, task, tx.now, 9)["sentence"]
+        sentence = explaining.why(tx, task, tx.now, 9)["sentence"]
         assert "waits for a review by agent:eve: agent eve is paused" in sentence
         assert f"orchestrator approve {task}" in sentence
         assert tx.all("SELECT 1 FROM v_stuck WHERE id = :id", id=task) == []
@@ -357,9 +358,9 @@ async def test_the_brief_of_a_review_shows_what_was_handed_in_last_within_bounds
             journal.add_output(tx, attempt, type="data", title=f"nail {number}", content="x" * 5000)
         verbs.submit(tx, attempt, actor="executor:ada", detail="sharper")
         scenes.see_off(tx, task)
-        assert questions.preview(tx, task)["role"] == "reviewer"
+        assert briefs.preview(tx, task)["role"] == "reviewer"
         due(tx)
-        brief = questions.brief(tx, scenes.latest(tx, task)["id"])
+        brief = briefs.brief(tx, scenes.latest(tx, task)["id"])
         work = brief["work"]
         assert (brief["attempt"], brief["reviews"]) == (4, 1)
         assert (work["number"], work["agent"], work["detail"], work["left_out"]) == (3, "ada", "sharper", 2)

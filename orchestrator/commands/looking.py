@@ -70,12 +70,12 @@ def show(call: Call, task: int) -> None:
 @TASK
 def why(call: Call, task: int) -> None:
     """Why a task is where it is: every gate between it and the next attempt, passed or not."""
-    from blackboard import questions
+    from blackboard import explaining
     from blackboard.clock import SystemClock
     from blackboard.lock import holder
 
     with call.board() as board:
-        value = questions.why(board, task, SystemClock().now(), call.settings.tick.max_live)
+        value = explaining.why(board, task, SystemClock().now(), call.settings.tick.max_live)
     value["daemon"] = holder(call.settings.board)
     call.screen.answer(value, _reasons(value))
 

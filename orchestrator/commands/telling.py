@@ -13,12 +13,12 @@ from orchestrator.exits import FAILED, Exit
 @click.argument("task", type=click.IntRange(min=1), shell_complete=task_numbers)
 def prompt(call: Call, task: int) -> None:
     """What the next attempt of a task would be told. Its paths are those of an attempt that does not exist yet."""
-    from blackboard import questions
+    from blackboard import briefs
     from prompts.render import PromptError, compose
 
     settings = call.settings
     with call.board() as board:
-        brief = questions.preview(board, task)
+        brief = briefs.preview(board, task)
     agent = settings.agents.get(brief["agent"])
     workspace = agent.workspace if agent and agent.workspace else settings.workspaces_dir / brief["project"] / str(task)
     if brief["work"] and brief["work"]["workspace"]:
