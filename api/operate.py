@@ -248,7 +248,7 @@ ENDPOINTS = (
         "A run that may have gone on elsewhere, such as in a gateway, is over; `detail` says how you know.",
         GoneReport,
         "detail",
-        errors=("illegal_move",),
+        errors=("illegal_move", "refused"),
         example={"attempt": 1, "detail": "its session is idle"},
     ),
 )

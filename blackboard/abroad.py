@@ -9,7 +9,7 @@ from typing import Any
 
 from blackboard import attempts, people
 from blackboard.board import Tx
-from blackboard.errors import IllegalMove, Invalid, NotFound
+from blackboard.errors import IllegalMove, NotFound, Refused
 from blackboard.tokens import identify
 
 LEFT = """
@@ -38,8 +38,8 @@ def declare_gone(
     caller = identify(tx, token_hash)
     people.must_reach(caller, "operate")
     people.in_project(tx, project, task_id)
-    if not why:
-        raise Invalid("say how you know that the run is over: it is kept with your name")
+    if not (why or "").strip():
+        raise Refused("say how you know that the run is over: it is kept with your name")
     attempt = attempts.get(tx, attempt_id)
     if attempt["task_id"] != task_id:
         raise NotFound(f"attempt {attempt_id} is one of task {attempt['task_id']}, not of task {task_id}")
