@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -27,9 +27,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from blackboard.forms import Review
 from blackboard.policy import Policies, Policy
 from blackboard.session_keys import Scope
-from orchestrator import config_openclaw
+from orchestrator import config_openclaw, config_program
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_origins import Layers
+from orchestrator.config_program import Program, ProgramName
 from orchestrator.config_types import MOST, File, Name, Seconds, SomeSeconds, Word, fields
 
 PLACEHOLDERS = frozenset(
@@ -128,7 +129,7 @@ class Project(Part):
 class AgentConfig(Part):
     """One agent: how it is started, watched and stopped, and what it takes."""
 
-    runner: Literal["command", "openclaw"] = "command"
+    runner: Literal["command", "openclaw", ProgramName] = "command"
     argv: tuple[Word, ...] = ()
     session_scope: Scope = "attempt"
     roles: tuple[Name, ...] = ()
@@ -146,6 +147,7 @@ class AgentConfig(Part):
     wake: bool = False
     wake_ack: str = Field("WAKEUP_OK", pattern=r"^[!-~]{1,100}$")  # one word: it is looked for alone on a line
     openclaw: Openclaw = Openclaw()
+    program: Program = Program()
     policy: PolicyNumbers = PolicyNumbers()  # only the keys that were set override
 
     @property
@@ -165,10 +167,8 @@ class AgentConfig(Part):
 
     @model_validator(mode="after")
     def _can_start(self) -> AgentConfig:
-        if self.runner == "openclaw" and (problem := config_openclaw.problem_of(self)):
+        if problem := self._problem_of_runner():
             raise ValueError(problem)
-        if self.runner == "command" and "openclaw" in self.model_fields_set:
-            raise ValueError('the table openclaw is for runner = "openclaw": set that, or leave the table out')
         if self.runner == "command" and self.enabled and (not self.argv or not self.argv[0]):
             raise ValueError('argv says which program to start, e.g. ["my-agent", "--prompt", "{prompt_file}"]')
         if any("=" in name or not name for name in (*self.env, *self.pass_env)):
@@ -180,6 +180,18 @@ class AgentConfig(Part):
                 "wake and calls_back = false contradict each other: who is only woken fetches its task by a call"
             )
         return self
+
+    def _problem_of_runner(self) -> str | None:
+        if self.runner != "openclaw" and "openclaw" in self.model_fields_set:
+            return 'the table openclaw is for runner = "openclaw": set that, or leave the table out'
+        if self.runner == "openclaw":
+            if "program" in self.model_fields_set:
+                return "the table program is not for the runner openclaw: its keys are in the table openclaw"
+            return config_openclaw.problem_of(self)
+        if self.runner == "command":
+            known = ", ".join(get_args(ProgramName))
+            return f"the table program is for runner = one of {known}" if "program" in self.model_fields_set else None
+        return config_program.problem_of(self)
 
     def known_as(self, name: str) -> str:
         """What the agent's own program calls it, given its name here."""
@@ -320,6 +332,7 @@ class Settings(BaseSettings):
         for agent in values["agents"].values():
             agent["env"] = dict.fromkeys(agent["env"], MASK)
             agent["argv"] = _masked_words(agent["argv"])
+            agent["program"]["args"] = _masked_words(agent["program"]["args"])
         return values
 
 

@@ -21,13 +21,14 @@ from orchestrator.config_environment import CONFIG_VARIABLE, Tree, tree, variabl
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_origins import Layers
 from orchestrator.config_paths import anchored
+from orchestrator.config_program import Program
 from orchestrator.exits import USAGE, Exit
 
 FILE_NAME = "orchestrator.toml"
 _TABLES: dict[str, type[BaseModel]] = {
     "api": Api, "tick": Tick, "policy": PolicyNumbers, "projects": Project, "agents": AgentConfig, "slots": Slots,
     "prompts": Prompts,
-    "openclaw": Openclaw,
+    "openclaw": Openclaw, "program": Program,
 }  # fmt: skip
 
 

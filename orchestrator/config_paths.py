@@ -27,6 +27,9 @@ def anchored(values: Tree, folder: Path) -> Tree:
             table[key] = _program(table[key], folder)
         for table, key in _held(agent["openclaw"], "binary"):
             table[key] = _program([table[key]], folder)[0]
+    for agent in _tables(values.get("agents"), having="program"):
+        for table, key in _held(agent["program"], "binary"):
+            table[key] = _program([table[key]], folder)[0]
     return values
 
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import socket
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
@@ -19,9 +17,9 @@ from urllib.parse import urlsplit
 from orchestrator.config import AgentConfig
 from orchestrator.runners import openclaw
 from orchestrator.runners.runner import environment
+from orchestrator.versions import NoVersion, asked, told
 
 Said = Iterator[tuple[Literal["ok", "warn", "fail"], str]]
-VERSION_SECONDS = 30.0  # a cold start on a busy machine
 CONNECT_SECONDS = 2.0
 OLDEST = (2026, 5, 21)  # has --session-key
 PORT = 18789
@@ -49,25 +47,13 @@ def looked_at(name: str, agent: AgentConfig, program: str) -> Said:
 
 
 def _version(program: str, env: Mapping[str, str]) -> Said:
-    try:
-        said = subprocess.run(  # noqa: S603 - the operator's own program, no shell
-            [program, "--version"], env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=VERSION_SECONDS, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        yield "warn", f"{program} --version gave no answer: {error}"
-        return
-    found = re.search(r"(\d+)\.(\d+)\.(\d+)", said.stdout)
-    if said.returncode or found is None:
-        complaint = (said.stderr or said.stdout).strip().splitlines()
-        yield (
-            "fail",
-            f"{program} --version ended with exit code {said.returncode}: {complaint[-1] if complaint else 'no word'}",
-        )
-    elif tuple(map(int, found.groups())) < OLDEST:
-        yield "fail", f"openclaw {found[0]} has no --session-key: it needs {'.'.join(map(str, OLDEST))} or later"
+    found = asked(program, env)
+    if isinstance(found, NoVersion):
+        yield found.level, found.sentence
+    elif found < OLDEST:
+        yield "fail", f"openclaw {told(found)} has no --session-key: it needs {told(OLDEST)} or later"
     else:
-        yield "ok", f"openclaw {found[0]}"
+        yield "ok", f"openclaw {told(found)}"
 
 
 def _gateway(name: str, agent: AgentConfig, env: Mapping[str, str]) -> Said:

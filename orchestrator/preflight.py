@@ -22,7 +22,7 @@ from blackboard.lock import holder
 from orchestrator import exits, operator_token, slot_check
 from orchestrator.config import AgentConfig, Settings
 from orchestrator.filesystem import NETWORK, kind_of
-from orchestrator.runners.table import runner_of
+from orchestrator.runners.table import PROGRAMS, runner_of
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -133,16 +133,12 @@ def _agent(name: str, agent: AgentConfig) -> Findings:
     found = program if "{" in program else shutil.which(program, path=agent.env.get("PATH"))
     if found is None:
         where = "is not an executable file" if "/" in program else "is not in PATH"
-        yield Finding(
-            "fail", f"agent {name}", f"its program {program} {where}: install it, or mend argv", exits.MISSING
-        )
+        sentence = f"its program {program} {where}: {_how_to_get(agent)}"
+        yield Finding("fail", f"agent {name}", sentence, exits.MISSING)
     else:
         yield Finding("ok", f"agent {name}", found)
-        if agent.runner == "openclaw":
-            from orchestrator.openclaw_check import looked_at
-
-            said = looked_at(name, agent, found)
-            yield from (Finding(level, f"agent {name}", sentence, exits.MISSING) for level, sentence in said)
+        said = _looked_at(name, agent, found)
+        yield from (Finding(level, f"agent {name}", sentence, exits.MISSING) for level, sentence in said)
     for variable in agent.pass_env:
         if variable not in os.environ:
             yield Finding("warn", f"agent {name}", f"pass_env names {variable}, which is not set here")
@@ -153,6 +149,26 @@ def _agent(name: str, agent: AgentConfig) -> Findings:
             f"its workspace {agent.workspace} is not a folder: make it, or name another",
             exits.USAGE,
         )
+
+
+def _how_to_get(agent: AgentConfig) -> str:
+    install = runner_of(agent).install
+    if install is None:
+        return "install it, or mend argv"
+    table = "openclaw" if agent.runner == "openclaw" else "program"
+    return f"install it (`{install}`), or set {table}.binary"
+
+
+def _looked_at(name: str, agent: AgentConfig, found: str) -> Iterator[tuple[Level, str]]:
+    """What is to be said of the program that was found, for the runners that know theirs."""
+    if agent.runner == "openclaw":
+        from orchestrator import openclaw_check
+
+        yield from openclaw_check.looked_at(name, agent, found)
+    elif agent.runner != "command":
+        from orchestrator import program_check
+
+        yield from program_check.looked_at(agent, PROGRAMS[agent.runner], found)
 
 
 def _reviewers(settings: Settings) -> Findings:

@@ -118,7 +118,7 @@ class Spawner:
     ) -> subprocess.Popen[bytes]:
         """Write the attempt's files and start its launcher. Blocking."""
         marker = self.marker(attempt_id)
-        runner, run = runner_of(agent), Run(brief["agent"], agent, brief, place, self._base_url)
+        runner, run = runner_of(agent), Run(brief["agent"], agent, brief, place, self._base_url, prompt.text)
         words = runner.argv(run)
         words[0] = _program(words[0])
         env = environment(agent, os.environ, marker, runner.environment(run))

@@ -51,9 +51,10 @@ def _outcome(result: Result) -> str:
 def _sentence(result: Result) -> str:
     words = " ".join((result.text or "").split())
     said = f": {words[:LONGEST]}" if words else ""
+    kind = f" ({result.failure_kind})" if result.failure_kind else ""
     if result.status == "ok":
-        return f"the program said that all went well, and reported no result{said}"
-    return f"the program said {result.status}{f' ({result.failure_kind})' if result.failure_kind else ''}{said}"
+        return f"the program said that all went well{kind}, and reported no result{said}"
+    return f"the program said {result.status}{kind}{said}"
 
 
 def _by_exit(status: Status | None) -> Verdict:

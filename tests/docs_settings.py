@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from orchestrator.config import AgentConfig, Api, PolicyNumbers, Project, Prompts, Settings, Slots, Tick
 from orchestrator.config_openclaw import Openclaw
+from orchestrator.config_program import Program
 
 # The tables of the file, in its order: heading, what stands before the key, the model, how its keys begin.
 TABLES: tuple[tuple[str, str, type[BaseModel]], ...] = (
@@ -26,6 +27,7 @@ TABLES: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("`[[projects]]`", "projects.", Project),
     ("`[agents.NAME]`", "agents.NAME.", AgentConfig),
     ("`[agents.NAME.openclaw]`", "agents.NAME.openclaw.", Openclaw),
+    ("`[agents.NAME.program]`", "agents.NAME.program.", Program),
     ("`[slots]`", "slots.", Slots),
     ("`[prompts]`", "prompts.", Prompts),
 )
@@ -65,7 +67,7 @@ MEANINGS: Mapping[str, str] = {
     "policy.waits_for_children": "Nothing is handed in while a child task is open.",
     "projects.id": "What tasks call it: letters, digits, `.`, `_`, `-`; at most 64.",
     "projects.title": "What people call it.",
-    "agents.NAME.runner": "How it is started: any command, or `openclaw` ([how](openclaw.md)).",
+    "agents.NAME.runner": "How it is started: any command, `openclaw` ([how](openclaw.md)), or a program we know ([which](runners.md)).",
     "agents.NAME.argv": "The program and its arguments; needed while the agent is enabled. See the placeholders below.",
     "agents.NAME.session_scope": "What shares one conversation, for agents that keep them: `{session_key}` is its name.",
     "agents.NAME.roles": "Roles of the team it fills: it takes tasks that ask for one of them.",
@@ -94,6 +96,10 @@ MEANINGS: Mapping[str, str] = {
     "agents.NAME.openclaw.cancel": "A command that ends a run in the gateway, run when its process is gone without its end.",
     "agents.NAME.openclaw.probe_every_seconds": "Between two probes.",
     "agents.NAME.openclaw.hold_seconds": "Without a probe: such a run counts as gone after so long; 0: when a person says so.",
+    "agents.NAME.program": "Only for the other runners with a name of their own: its own table, below.",
+    "agents.NAME.program.binary": "The program, where it is not in the PATH under its usual name.",
+    "agents.NAME.program.model": "`--model`.",
+    "agents.NAME.program.args": "More words for the program, as they stand: [runners](runners.md).",
     "slots.files": "Files with slots, `.toml` or `.json`.",
     "slots.time_zone": "The IANA zone their `HH:MM` is meant in.",
     "slots.project": "The project of slots that name none.",
@@ -113,6 +119,9 @@ DEFAULTS: Mapping[str, str] = {
     "agents.NAME.openclaw.state_dir": "openclaw's own",
     "agents.NAME.openclaw.model": "openclaw's own",
     "agents.NAME.openclaw.thinking": "openclaw's own",
+    "agents.NAME.program": "see below",
+    "agents.NAME.program.binary": "its usual name",
+    "agents.NAME.program.model": "the program's own",
     "agents.NAME.policy": "what `[policy]` says",
     "slots.project": "the first project",
     "prompts.templates": "ours",

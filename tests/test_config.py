@@ -142,7 +142,7 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
         "roles": ["r"], "env": {"A": "b"}, "pass_env": ["P"], "prompt": "file", "graceful_signal": "INT",
         "leftovers": "keep", "files": ["/s.toml"], "time_zone": "Europe/Berlin", "project": "default", "runner": "command",
         "session_scope": "slot", "mode": "gateway", "binary": "/x/openclaw", "agent": "a", "model": "m", "thinking": "low",
-        "probe": ["p", "{session_key}"], "cancel": ["c"],
+        "probe": ["p", "{session_key}"], "cancel": ["c"], "args": ["-c", "x=y"],
         "max_body_bytes": 2048, "log_cap_bytes": 8192,
         "templates": "/t", "wake": True, "wake_ack": "AWAKE",
     }  # fmt: skip
@@ -156,6 +156,8 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
     text = "[agents.'Code-Bot.1']\nargv = ['x']\n"
     if "openclaw" in path:
         text = "[agents.'Code-Bot.1']\nrunner = 'openclaw'\nopenclaw = { agent = 'x' }\n"
+    if "program" in path:
+        text = "[agents.'Code-Bot.1']\nrunner = 'claude'\n"
     shown: Any = loaded(tmp_path, text, environ=environ).model_dump(mode="json")
 
     for part in path:

@@ -10,15 +10,12 @@ import signal
 
 from orchestrator.config import AgentConfig
 from orchestrator.runners.openclaw_output import parse
-from orchestrator.runners.runner import Elsewhere, Run, Runner, Stop, graceful
+from orchestrator.runners.runner import QUIET, Elsewhere, Run, Runner, Stop, graceful
 
 MOST_MESSAGE_BYTES = 4 * 1024 * 1024  # of --message-file
 GRACE = 20.0  # seconds: for a TERM to reach the gateway as an abort, with its retries
 EARLIER, SHARE = 60.0, 0.25  # our deadline less so many seconds, or less this share of it where that is less
-QUIET = {
-    "OPENCLAW_NO_AUTO_UPDATE": "1", "OPENCLAW_DISABLE_BONJOUR": "1", "OPENCLAW_SKIP_CHANNELS": "1",
-    "NO_COLOR": "1", "TERM": "dumb", "CI": "1", "NO_UPDATE_NOTIFIER": "1", "DO_NOT_TRACK": "1",
-}  # fmt: skip
+ALONE = {"OPENCLAW_NO_AUTO_UPDATE": "1", "OPENCLAW_DISABLE_BONJOUR": "1", "OPENCLAW_SKIP_CHANNELS": "1"}
 
 
 def deadline(wall_seconds: float) -> int:
@@ -43,7 +40,7 @@ def _argv(run: Run) -> list[str]:
 def environment(agent: AgentConfig) -> dict[str, str]:
     """What every call of openclaw gets for this agent."""
     folder = agent.openclaw.state_dir
-    return QUIET | ({"OPENCLAW_STATE_DIR": str(folder)} if folder else {})
+    return {**QUIET, **ALONE} | ({"OPENCLAW_STATE_DIR": str(folder)} if folder else {})
 
 
 def plain(prompt: str) -> str:
@@ -75,4 +72,5 @@ OPENCLAW = Runner(
     elsewhere=_elsewhere,
     most_prompt_bytes=MOST_MESSAGE_BYTES,
     plain=plain,
+    install="npm install -g openclaw",
 )

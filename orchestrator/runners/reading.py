@@ -22,11 +22,12 @@ MOST_TEXT = 8000  # characters of the result kept on the board; all of it is in 
 
 def result_of(agent: AgentConfig | None, directory: Path, code: int | None) -> Result | None:
     """What the program says of its run; None when its runner reads nothing."""
-    parse = runner_of(agent).parse if agent is not None else None
-    if parse is None:
+    runner = runner_of(agent) if agent is not None else None
+    if runner is None or runner.parse is None:
         return None
     place = Place(directory, directory)
-    found = parse(Ended(_end(place.stdout, MOST), _end(place.stderr, MOST_COMPLAINTS), code))
+    report = _end(directory / runner.report_file, MOST) if runner.report_file else ""
+    found = runner.parse(Ended(_end(place.stdout, MOST), _end(place.stderr, MOST_COMPLAINTS), code, report))
     return dataclasses.replace(found, text=_bounded(redact(found.text)) if found.text else None)
 
 

@@ -22,6 +22,11 @@ INHERITED = (
     "SSL_CERT_FILE", "SSL_CERT_DIR", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME",
 )  # fmt: skip
 
+# What keeps programs from asking for updates, drawing on a terminal and telling others of us.
+QUIET: Mapping[str, str] = {
+    "NO_COLOR": "1", "TERM": "dumb", "CI": "1", "NO_UPDATE_NOTIFIER": "1", "DO_NOT_TRACK": "1",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Place:
@@ -61,13 +66,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Run:
-    """One attempt as its runner sees it: who, told what (`brief`), where, and the address it may call."""
+    """One attempt as its runner sees it: who, told what (`brief`; `prompt` is the text), where, what address it may call."""
 
     name: str
     agent: AgentConfig
     brief: Mapping[str, Any]
     place: Place
     base_url: str
+    prompt: str
 
     @property
     def values(self) -> dict[str, str]:
@@ -90,11 +96,15 @@ class Stop:
 
 @dataclass(frozen=True)
 class Ended:
-    """What a program left: its standard output and the end of its standard error, and its exit code if it has one."""
+    """What a program left: its standard output and the end of its standard error, and its exit code if it has one.
+
+    `report`: the text of the file that it writes about its run, for a runner that asks for one.
+    """
 
     stdout: str
     stderr: str
     code: int | None
+    report: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,8 @@ class Runner:
     goes there. `stop`: how it is ended. `parse`: what the program says of its own run, None where it says nothing.
     `elsewhere`: how to know of a run that lives in another process and may outlive the one we started; None where none does.
     `most_prompt_bytes`: a longer prompt is refused before anything starts. `plain`: the prompt so that the program takes all
-    of it as text.
+    of it as text. `report_file`: the file in the attempt's directory that the program writes about its run. `install`: how
+    to get the program, for a person.
     """
 
     program: Callable[[AgentConfig], str]
@@ -131,6 +142,8 @@ class Runner:
     elsewhere: Callable[[AgentConfig], Elsewhere | None] = lambda _agent: None
     most_prompt_bytes: int | None = None
     plain: Callable[[str], str] = lambda prompt: prompt
+    report_file: str | None = None
+    install: str | None = None
 
 
 def graceful(agent: AgentConfig) -> Stop:

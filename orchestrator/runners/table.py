@@ -5,11 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.config import AgentConfig
+from orchestrator.config_program import ProgramName
+from orchestrator.runners.claude import CLAUDE
+from orchestrator.runners.codex import CODEX
 from orchestrator.runners.command import COMMAND
+from orchestrator.runners.gemini import GEMINI
+from orchestrator.runners.mini import MINI
 from orchestrator.runners.openclaw import OPENCLAW
+from orchestrator.runners.opencode import OPENCODE
+from orchestrator.runners.pi import PI
+from orchestrator.runners.program import Program, runner
+from orchestrator.runners.qwen import QWEN
 from orchestrator.runners.runner import Runner
 
-RUNNERS: Mapping[str, Runner] = {"command": COMMAND, "openclaw": OPENCLAW}
+PROGRAMS: Mapping[ProgramName, Program] = {
+    "codex": CODEX, "claude": CLAUDE, "opencode": OPENCODE, "gemini": GEMINI, "pi": PI, "qwen": QWEN,
+    "mini-swe-agent": MINI,
+}  # fmt: skip
+RUNNERS: Mapping[str, Runner] = {
+    "command": COMMAND, "openclaw": OPENCLAW, **{name: runner(program) for name, program in PROGRAMS.items()},
+}  # fmt: skip
 
 
 def runner_of(agent: AgentConfig) -> Runner:
