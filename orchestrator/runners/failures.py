@@ -12,7 +12,7 @@ KINDS: tuple[tuple[FailureKind, str], ...] = (
         r"state ownership|owned by another|state (?:dir\w*|folder) is (?:locked|in use)|already running|in_flight",
     ),
     ("unknown_agent", r"unknown agent"),
-    ("rate_limit", r"rate.?limit|too many requests|\b429\b|quota|overloaded|\b529\b|temporarily disabled"),
+    ("rate_limit", r"(?:rate|usage).?limit|too many requests|\b429\b|quota|overloaded|\b529\b|temporarily disabled"),
     ("auth", r"\b401\b|\b403\b|unauthori[sz]ed|authentication|api.?key|no credentials|forbidden|auth_"),
     ("context", r"context.{0,12}(?:overflow|length|window|limit)|prompt is too long|maximum context"),
     ("timeout", r"time(?:d )?.?out|deadline"),
