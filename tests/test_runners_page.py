@@ -1,0 +1,39 @@
+"""docs/runners.md says of every program what the code does."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config_loading import load
+from orchestrator.runners.program import MODEL
+from orchestrator.runners.table import PROGRAMS
+from tests.layer_rules import ROOT
+
+PAGE = (ROOT / "docs/runners.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_its_words_its_prompt_and_its_package_are_told(name: str) -> None:
+    program = PROGRAMS[name]  # type: ignore[index]
+    called = {"{args}": "ARGS", "{session}": "UUID", "{report}": "FILE", "{prompt}": "PROMPT"}
+    words = " ".join(called.get(word, word) for word in (program.binary, *program.words) if word != MODEL)
+    prompt = "an argument, at most 131,071 bytes" if "{prompt}" in program.words else "stdin"
+    assert f"| `{name}` | `{words}` | {prompt} | `{program.package}` |" in PAGE
+
+
+def test_signals_and_seconds_are_told() -> None:
+    assert {name for name, program in PROGRAMS.items() if program.signal == signal.SIGINT} == {"codex"}
+    assert {program.grace for program in PROGRAMS.values()} == {10}
+    assert "INT for codex" in PAGE
+    assert "`grace_seconds` (10)" in PAGE
+
+
+def test_its_configuration_is_right(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    file = tmp_path / "orchestrator.toml"
+    file.write_text(block)
+    assert load(file, environ={}).agents["ben"].program.model == "gpt-5-codex"
