@@ -16,7 +16,7 @@ Said = Iterator[tuple[Literal["ok", "warn", "fail"], str]]
 
 def looked_at(agent: AgentConfig, known: Program, program: str) -> Said:
     """The findings about an agent whose program was found."""
-    found = asked(program, environment(agent, os.environ, "", known.quiet))
+    found = asked(program, environment(agent, os.environ, "", known.quiet), known.version_flag)
     if isinstance(found, NoVersion):
         yield found.level, f"{found.sentence}; it may be a half installation: {known.package}"
     elif found < known.tried:

@@ -153,16 +153,21 @@ def pi(own: str, failure: str) -> NoReturn:
 
 def mini(_own: str, failure: str) -> NoReturn:
     stats = {"api_calls": 4, "instance_cost": 0.5}
-    info = {"exit_status": "AuthenticationError" if failure else "Submitted", "submission": failure or "did it"}
-    Path(option("--output")).write_text(json.dumps({"info": info | {"model_stats": stats}, "messages": []}))
+    info = {"exit_status": "AuthenticationError", "submission": ""}
+    messages = [{"role": "exit", "extra": {**info, "exception_str": failure}}]
+    if not failure:
+        info, messages = {"exit_status": "Submitted", "submission": "did it"}, []
+    Path(option("--output")).write_text(json.dumps({"info": info | {"model_stats": stats}, "messages": messages}))
     ends(int(bool(failure)), "a transcript { for people\n")
 
 
 FAILURES = {"auth": "401 invalid api key", "limited": "429 Too Many Requests"}
 
 if __name__ == "__main__":
-    if WORDS == ["--version"]:
-        ends(0, VERSIONS[NAME] + "\n")
+    if NAME == "mini" and WORDS == ["--help"]:
+        ends(0, f"{VERSIONS[NAME]}\nUsage: mini [OPTIONS]\n")
+    if NAME != "mini" and WORDS == ["--version"]:
+        ends(0, *(("", VERSIONS[NAME]) if NAME == "pi" else (VERSIONS[NAME], "")))
     if missing := NEEDS[NAME] - set(WORDS):
         ends(2, stderr=f"a person would be asked: {missing}\n")
     if NAME in ENV and not os.environ.get(ENV[NAME]):

@@ -16,13 +16,14 @@ SUBMITTED = "Submitted"
 def parse(ended: Ended) -> Result:
     """Ended well only if it submitted; its cost is 0 where it knows no price, and says nothing then."""
     try:
-        info = table(table(json.loads(ended.report)).get("info"))
+        report = table(json.loads(ended.report))
     except (ValueError, RecursionError):
         return unreadable(ended)
+    info = table(report.get("info"))
     status = word(info.get("exit_status"))
     if status is None:
         return unreadable(ended)
-    text = word(info.get("submission")) or word(info.get("exception_str"))
+    text = word(info.get("submission")) or _fault(report.get("messages"))
     ok = status == SUBMITTED
     return Result(
         status="ok" if ok else "error",
@@ -31,6 +32,12 @@ def parse(ended: Ended) -> Result:
         failure_kind=None if ok else kind_of(f"{status} {text}") or kind_of(ended.stderr) or "crash",
         cost_usd=cost(table(info.get("model_stats")).get("instance_cost")) or None,
     )
+
+
+def _fault(messages: object) -> str | None:
+    """The words of the fault that ended it: they are beside its last message."""
+    last = table(messages[-1]) if isinstance(messages, list) and messages else {}
+    return word(table(last.get("extra")).get("exception_str"))
 
 
 MINI = Program(
@@ -42,8 +49,9 @@ MINI = Program(
     tried=(2, 4, 6),
     package="pip install mini-swe-agent mcp",
     env={
-        "MSWEA_CONFIGURED": "true", "MSWEA_COST_TRACKING": "ignore_errors", "MSWEA_SILENT_STARTUP": "1",
+        "MSWEA_CONFIGURED": "true", "MSWEA_COST_TRACKING": "ignore_errors",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     },
     report_file="trajectory.json",
+    version_flag="--help",  # it has no other, and tells it at every start that is not silenced
 )  # fmt: skip

@@ -26,6 +26,7 @@ class Program:
     """What is known of a program. `grace`: seconds it may take to end after `signal`, its best one.
 
     `tried`: the version all of this was measured with. `package`: how a person gets it. `env`: what it gets beside QUIET.
+    `version_flag`: what makes it tell its version and end.
     """
 
     binary: str
@@ -37,6 +38,7 @@ class Program:
     signal: int = signal.SIGTERM
     grace: float = 10.0
     report_file: str | None = None
+    version_flag: str = "--version"
 
     @property
     def quiet(self) -> dict[str, str]:
