@@ -49,13 +49,14 @@ class Model(BaseHTTPRequestHandler):
         names = [tool["function"]["name"] for tool in body.get("tools", [])]
         delta: dict[str, Any] = {"role": "assistant", "content": LAST_WORD}
         reason = "stop"
-        if "exec" in names and not any(each["role"] == "tool" for each in said):
+        shell = next((name for name in ("exec", "bash") if name in names), None)
+        if shell and not any(each["role"] == "tool" for each in said):
             arguments = json.dumps({"command": commands(prompt)})
             call = {
                 "index": 0,
                 "id": "call_1",
                 "type": "function",
-                "function": {"name": "exec", "arguments": arguments},
+                "function": {"name": shell, "arguments": arguments},
             }
             delta, reason = {"role": "assistant", "content": None, "tool_calls": [call]}, "tool_calls"
         self._answers(body, delta, reason)
