@@ -116,7 +116,7 @@ ENDPOINTS = (
         f"{BASE}/outputs",
         output,
         ("executor",),
-        "Hand in one output.",
+        "Hand in one output; a file may be sent whole, as `multipart/form-data` or as bytes of its own type.",
         OutputReport,
         "content",
         success=201,
