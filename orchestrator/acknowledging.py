@@ -7,10 +7,10 @@ Says only what is recorded; the task's outcome is what was reported.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from blackboard.tokens import redact
+from orchestrator.logfile import end_of
 from orchestrator.processes import Status
 
 MOST = 4096  # bytes of the end of the output, in which the last line is looked for
@@ -24,7 +24,7 @@ def missing(directory: Path, status: Status | None, words: str | None = None) ->
     ack = _waited_for(directory)
     if ack is None or status is None or status.phase not in ("exit", "signal"):
         return None
-    said = _last_line(words if words is not None else _end(directory / "stdout.log"))
+    said = _last_line(words if words is not None else end_of(directory / "stdout.log", MOST))
     if said == ack:
         return None
     told = f"it said: {redact(said)[:200]}" if said else "it said nothing"
@@ -37,16 +37,6 @@ def _waited_for(directory: Path) -> str | None:
     except (OSError, ValueError, AttributeError):
         return None
     return ack if isinstance(ack, str) else None
-
-
-def _end(log: Path) -> str:
-    try:
-        with log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - MOST))
-            return file.read(MOST).decode("utf-8", "replace")
-    except OSError:
-        return ""
 
 
 def _last_line(text: str) -> str:

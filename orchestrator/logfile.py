@@ -5,6 +5,8 @@ Reads only. The files themselves are the agent's own words, unmasked and 0600; e
 
 from __future__ import annotations
 
+import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +21,22 @@ LOOK_SECONDS = 0.2
 BLOCK = 64 * 1024
 LONGEST_LINE = 1024 * 1024
 LONGER_THAN_A_TOKEN = 128
+
+
+_PIECE = re.compile(r"^[A-Za-z0-9_-]+")  # the cut may have gone through a token, and half of one is not masked
+
+
+def end_of(path: Path, most: int) -> str:
+    """The last `most` bytes of a file as text, empty when it cannot be read. Not masked yet."""
+    try:
+        with path.open("rb") as file:
+            begin = max(0, file.seek(0, os.SEEK_END) - most)
+            file.seek(begin)
+            text = file.read(most).decode("utf-8", "replace")
+            return _PIECE.sub("", text) if begin else text
+    except OSError:
+        return ""
+
 
 ATTEMPT = """
 SELECT id, number, agent_id FROM attempts WHERE task_id = :task AND (:number IS NULL OR number = :number) ORDER BY number DESC LIMIT 1

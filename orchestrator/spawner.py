@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from blackboard.session_keys import SessionKey, of_work
 from blackboard.tokens import redact
 from orchestrator import processes, traces
 from orchestrator.config import AgentConfig, Settings
+from orchestrator.logfile import end_of
 from orchestrator.processes import Identity
 from orchestrator.runners.runner import Place, Run, environment, launch_plan
 from orchestrator.runners.table import runner_of
@@ -208,7 +208,7 @@ def last_words(directory: Path, most: int = TAIL_BYTES) -> str:
     """The end of an attempt's stderr and stdout, tokens masked."""
     parts = []
     for name in ("stdout.log", "stderr.log"):
-        text = _end(directory / name, most // 2)
+        text = end_of(directory / name, most // 2)
         if text.strip():
             parts.append(f"{name}:\n{text.strip()}")
     return redact("\n".join(parts))
@@ -216,19 +216,5 @@ def last_words(directory: Path, most: int = TAIL_BYTES) -> str:
 
 def last_line(directory: Path) -> str:
     """The last line an attempt wrote to stderr, cut and without tokens; empty when there is none."""
-    lines = [line.strip() for line in _end(directory / "stderr.log", TAIL_BYTES).splitlines() if line.strip()]
+    lines = [line.strip() for line in end_of(directory / "stderr.log", TAIL_BYTES).splitlines() if line.strip()]
     return redact(lines[-1])[:200] if lines else ""
-
-
-_PIECE = re.compile(r"^[A-Za-z0-9_-]+")  # the cut may have gone through a token, and half of one is not masked
-
-
-def _end(path: Path, most: int) -> str:
-    try:
-        with path.open("rb") as file:
-            begin = max(0, file.seek(0, os.SEEK_END) - most)
-            file.seek(begin)
-            text = file.read(most).decode("utf-8", "replace")
-            return _PIECE.sub("", text) if begin else text
-    except OSError:
-        return ""

@@ -6,11 +6,11 @@ The launcher cuts the middle out of a log that grew too long, never its end.
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 
 from blackboard.tokens import redact
 from orchestrator.config import AgentConfig
+from orchestrator.logfile import end_of
 from orchestrator.runners.result import Result
 from orchestrator.runners.runner import Ended, Place
 from orchestrator.runners.table import runner_of
@@ -26,21 +26,11 @@ def result_of(agent: AgentConfig | None, directory: Path, code: int | None) -> R
     if runner is None or runner.parse is None:
         return None
     place = Place(directory, directory)
-    report = _end(directory / runner.report_file, MOST) if runner.report_file else ""
-    found = runner.parse(Ended(_end(place.stdout, MOST), _end(place.stderr, MOST_COMPLAINTS), code, report))
+    report = end_of(directory / runner.report_file, MOST) if runner.report_file else ""
+    found = runner.parse(Ended(end_of(place.stdout, MOST), end_of(place.stderr, MOST_COMPLAINTS), code, report))
     return dataclasses.replace(found, text=_bounded(redact(found.text)) if found.text else None)
 
 
 def _bounded(text: str) -> str:
     text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
     return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}… ({len(text)} characters)"
-
-
-def _end(path: Path, most: int) -> str:
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - most))
-            return file.read(most).decode("utf-8", "replace")
-    except OSError:
-        return ""
