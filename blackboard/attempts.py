@@ -142,8 +142,3 @@ UPDATE attempts SET gone_at = :now, exit_code = coalesce(exit_code, :code), exit
 def gone(tx: Tx, attempt_id: int, *, code: int | None = None, signal: int | None = None) -> bool:
     """No process of the attempt lives: proved. False when it was told already."""
     return tx.run(GONE, id=attempt_id, now=tx.now, code=code, signal=signal) > 0
-
-
-def not_proved_gone(tx: Tx, attempt_id: int, sentence: str) -> None:
-    """A person has to look: event `not_gone`. The attempt stays not gone, so nothing is claimed beside it."""
-    tell(tx, attempt_id, "not_gone", sentence)

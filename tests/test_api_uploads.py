@@ -9,6 +9,7 @@ import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from api import ApiConfig
@@ -83,6 +84,22 @@ async def test_the_same_bytes_are_kept_once_and_named_twice(house: House, attemp
     for way in WAYS:
         await send(house, attempt, way, BYTES)
     assert (len(await rows(house)), len(kept(house))) == (3, 1)
+
+
+async def test_a_file_sent_again_with_its_key_is_one_output_and_another_file_is_refused(
+    house: House, attempt: Attempt
+) -> None:
+    async def sent(content: bytes) -> httpx.Response:
+        headers = {"content-type": "image/png", "idempotency-key": "once"}
+        return await house.post(
+            f"{attempt.url}/outputs?type=data&title=T", attempt.token, content=content, headers=headers
+        )
+
+    first, again, other = await sent(b"one\0"), await sent(b"one\0"), await sent(b"two\0")
+    assert (first.status_code, again.status_code, again.content) == (201, 201, first.content), again.text
+    assert again.headers["idempotency-replayed"] == "true"
+    assert (other.status_code, other.json()["code"]) == (422, "key_reused")
+    assert len(await rows(house)) == 1
 
 
 @pytest.mark.parametrize("way", WAYS)

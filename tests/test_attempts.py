@@ -70,14 +70,6 @@ async def test_what_the_exit_was_is_not_overwritten(
     assert (attempt["exit_code"], attempt["exit_signal"]) == after
 
 
-async def test_what_cannot_be_proved_gone_is_told_and_stays_not_gone(board: Board) -> None:
-    await board.write(scenes.post_at, "working")
-    await board.write(attempts.not_proved_gone, 1, "process 7 does not end")
-    [row] = await board.all("SELECT reason, attempt_id FROM events WHERE verb = 'not_gone'")
-    assert tuple(row) == ("process 7 does not end", 1)
-    assert (await attempt_of(board, 1))["gone_at"] is None
-
-
 async def test_the_living_are_told_with_their_tasks_limits(board: Board) -> None:
     for status in scenes.STATES:
         await board.write(scenes.post_at, status)
