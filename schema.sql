@@ -1,7 +1,7 @@
 -- The blackboard: the whole database of the orchestrator, and its rules.
 --
 --   projects ─┐                        ┌─ dependencies (task needs task)
---   agents ───┼─ slots ──► tasks ──────┼─ attempts ──► outputs, comments, refusals
+--   agents ───┼─ slots ──► tasks ──────┼─ attempts ──► outputs, comments, checks, refusals
 --   tokens ───┘     one occurrence,    └─ events      (every change, one row, never altered)
 --                   one task
 --
@@ -48,18 +48,43 @@ CREATE TABLE whole_board (
   one          INTEGER PRIMARY KEY CHECK (one = 1),
   paused_at    TEXT,
   pause_reason TEXT,
+  day_usd      REAL    CHECK (day_usd > 0),           -- what all agents together may spend a day; null: no limit
+  day_tokens   INTEGER CHECK (day_tokens > 0),
+  budget_action TEXT NOT NULL DEFAULT 'pause' CHECK (budget_action IN ('warn','pause','stop')),
   rev          INTEGER NOT NULL DEFAULT 0,
   actor        TEXT NOT NULL DEFAULT 'sql'            -- who made the last change
 ) STRICT;
 INSERT INTO whole_board (one) VALUES (1);
+
+-- What several agents draw on together: a login, a key. A limit that one of them meets holds for all of them.
+CREATE TABLE accounts (
+  id            TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 70 AND id NOT GLOB '*[^A-Za-z0-9._:-]*'),   -- 'agent:ID' is an agent's own
+  paused_at     TEXT,
+  pause_reason  TEXT,
+  cold_after_seconds REAL NOT NULL DEFAULT 0 CHECK (cold_after_seconds >= 0),   -- so long without a sign of life, one attempt goes first; 0: never
+  limited_at    TEXT,                                 -- since when its provider refuses
+  limited_until TEXT,                                 -- until when; afterwards one attempt goes first
+  limit_reason  TEXT,
+  strikes       INTEGER NOT NULL DEFAULT 0,           -- limits met in a row without a sign of life between
+  canary_id     INTEGER REFERENCES attempts(id),      -- the attempt that goes first, while it does
+  proved_at     TEXT,                                 -- last sign of life of an attempt on it
+  rev           INTEGER NOT NULL DEFAULT 0,
+  actor         TEXT NOT NULL DEFAULT 'sql',          -- who made the last change
+  created_at    TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now'))
+) STRICT;
 
 CREATE TABLE agents (
   id           TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 64 AND id NOT GLOB '*[^A-Za-z0-9._-]*' AND id GLOB '[A-Za-z0-9]*'),
   runner       TEXT NOT NULL DEFAULT 'command',
   enabled      INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
   max_live     INTEGER NOT NULL DEFAULT 1 CHECK (max_live >= 0),   -- attempts not gone at once
+  account      TEXT REFERENCES accounts(id),                       -- what it draws on; null: nothing that limits it
+  memory_bytes INTEGER NOT NULL DEFAULT 0 CHECK (memory_bytes >= 0),   -- what one attempt of it is known to need
   paused_at    TEXT,
   pause_reason TEXT,
+  day_usd      REAL    CHECK (day_usd > 0),                        -- what it may spend a day; null: no limit
+  day_tokens   INTEGER CHECK (day_tokens > 0),
+  budget_action TEXT NOT NULL DEFAULT 'pause' CHECK (budget_action IN ('warn','pause','stop')),
   rev          INTEGER NOT NULL DEFAULT 0,
   actor        TEXT NOT NULL DEFAULT 'sql',                        -- who made the last change
   created_at   TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now'))
@@ -108,6 +133,7 @@ CREATE TABLE tasks (
   task_type   TEXT NOT NULL DEFAULT 'general',
   priority    INTEGER NOT NULL DEFAULT 5,           -- higher goes first
   must_haves  TEXT NOT NULL DEFAULT '',             -- required conditions, as text
+  checks      TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(checks)),   -- ... and as commands and paths that prove them
   data        TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(data)),
 
   status      TEXT NOT NULL DEFAULT 'pending'
@@ -121,6 +147,7 @@ CREATE TABLE tasks (
   attempt_id  INTEGER,                              -- the latest attempt
   blocked_kind TEXT CHECK (blocked_kind IN ('needs_input','dependency','capability','transient')),
   answer      TEXT,                                 -- what a person answered when the task was last blocked
+  proof       TEXT CHECK (proof IN ('wanted','passed','failed')),   -- of what was handed in last; null: nothing to prove
 
   due_at      TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now'))
               CHECK (strftime('%Y-%m-%dT%H:%M:%fZ', due_at, '+0 days') IS due_at AND due_at >= '0001'),
@@ -146,6 +173,11 @@ CREATE TABLE tasks (
   max_rejections    INTEGER NOT NULL DEFAULT 3     CHECK (max_rejections >= 0),
   needs_output      INTEGER NOT NULL DEFAULT 1     CHECK (needs_output IN (0, 1)),
   waits_for_children INTEGER NOT NULL DEFAULT 1    CHECK (waits_for_children IN (0, 1)),
+  max_same          INTEGER NOT NULL DEFAULT 3     CHECK (max_same >= 1),   -- attempts that end alike before a person is asked
+  attempt_usd       REAL    CHECK (attempt_usd > 0),          -- what one attempt may spend; null: no limit
+  attempt_tokens    INTEGER CHECK (attempt_tokens > 0),
+  task_usd          REAL    CHECK (task_usd > 0),             -- ... and all of them together
+  task_tokens       INTEGER CHECK (task_tokens > 0),
 
   posted_at   TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')),
   CHECK ((agent_id IS NULL) <> (role IS NULL)),
@@ -220,6 +252,12 @@ CREATE TABLE attempts (
   output_tokens INTEGER,
   cost_usd      REAL,
   session_id    TEXT,                               -- as the program calls the session of session_key
+  resumes       INTEGER REFERENCES attempts(id),    -- whose session it goes on with
+  session_totals TEXT CHECK (session_totals IS NULL OR json_valid(session_totals)),   -- as the program said them: of the whole session
+  reset_at      TEXT,                               -- when a limit of the provider ends, as the program said
+  fingerprint   TEXT,                               -- of how it ended badly: equal when it is the same failure
+  peak_rss_bytes INTEGER,                           -- the most memory its processes were seen to hold together
+  cpu_seconds   REAL,                               -- processor time its processes were seen to have used
   abroad_at     TEXT,                               -- ended, but its run may go on elsewhere: nothing we see can prove it gone
 
   ended_at    TEXT,                                 -- from here its token writes nothing
@@ -279,6 +317,46 @@ CREATE TABLE comments (
   created_at TEXT NOT NULL
 ) STRICT;
 CREATE INDEX comments_of_task ON comments(task_id, id);
+
+-- The evidence: each run of a task's check in the workspace of the attempt that handed in.
+CREATE TABLE checks (
+  id           INTEGER PRIMARY KEY CHECK (id > 0),
+  task_id      INTEGER NOT NULL REFERENCES tasks(id),
+  attempt_id   INTEGER NOT NULL REFERENCES attempts(id),   -- whose work it looks at
+  position     INTEGER NOT NULL,                    -- 1, 2, ... in the task's checks
+  what         TEXT NOT NULL CHECK (json_valid(what)),
+  started_at   TEXT NOT NULL,
+  boot_id      TEXT,                                -- the process, as it was started
+  launcher_pid INTEGER,
+  launcher_start INTEGER,
+  result       TEXT CHECK (result IN ('passed','failed','timed_out','not_run','interrupted')),
+  exit_code    INTEGER,
+  exit_signal  INTEGER,
+  output       TEXT,                                -- its end, bounded
+  output_size  INTEGER,                             -- bytes, of all of it
+  output_sha256 TEXT,
+  ended_at     TEXT,
+  CHECK ((ended_at IS NULL) = (result IS NULL))
+) STRICT;
+CREATE INDEX checks_of_task ON checks(task_id, id);
+CREATE UNIQUE INDEX one_check_at_once ON checks(task_id) WHERE ended_at IS NULL;
+
+-- Where agents work: plain folders and git worktrees that the orchestrator made, and what became of them.
+CREATE TABLE workspaces (
+  id         INTEGER PRIMARY KEY CHECK (id > 0),
+  path       TEXT NOT NULL,
+  kind       TEXT NOT NULL CHECK (kind IN ('folder','worktree')),
+  task_id    INTEGER REFERENCES tasks(id),          -- whose it is: a task's, or ...
+  agent_id   TEXT REFERENCES agents(id),            -- ... an agent's, for all its tasks
+  repository TEXT,                                  -- of a worktree
+  branch     TEXT,
+  made_at    TEXT NOT NULL,
+  ready_at   TEXT,                                  -- after_create has passed
+  kept       TEXT,                                  -- why it was not removed when its time had come
+  removed_at TEXT,
+  CHECK ((task_id IS NULL) <> (agent_id IS NULL))
+) STRICT;
+CREATE UNIQUE INDEX one_workspace_a_path ON workspaces(path) WHERE removed_at IS NULL;
 
 -- What was refused, counted; the last body is kept as evidence.
 CREATE TABLE refusals (
@@ -535,13 +613,15 @@ BEGIN
   UPDATE tasks SET ready = 0 WHERE id = new.id AND ready = 1;
 END;
 
-CREATE TRIGGER task_is_edited AFTER UPDATE OF title, description, task_type, must_haves, data, max_tries, backoff_seconds,
+CREATE TRIGGER task_is_edited AFTER UPDATE OF title, description, task_type, must_haves, checks, data, max_tries, backoff_seconds,
   backoff_cap_seconds, wall_seconds, idle_seconds, startup_seconds, settle_seconds, review, reviewer, max_review_tries,
-  max_rejections, needs_output, waits_for_children ON tasks
-WHEN (new.title, new.description, new.task_type, new.must_haves, new.data, new.max_tries, new.backoff_seconds, new.backoff_cap_seconds,
-      new.wall_seconds, new.idle_seconds, new.startup_seconds, new.settle_seconds, new.review, new.reviewer, new.max_review_tries, new.max_rejections, new.needs_output, new.waits_for_children)
-  IS NOT (old.title, old.description, old.task_type, old.must_haves, old.data, old.max_tries, old.backoff_seconds, old.backoff_cap_seconds,
-      old.wall_seconds, old.idle_seconds, old.startup_seconds, old.settle_seconds, old.review, old.reviewer, old.max_review_tries, old.max_rejections, old.needs_output, old.waits_for_children)
+  max_rejections, needs_output, waits_for_children, max_same, attempt_usd, attempt_tokens, task_usd, task_tokens ON tasks
+WHEN (new.title, new.description, new.task_type, new.must_haves, new.checks, new.data, new.max_tries, new.backoff_seconds, new.backoff_cap_seconds,
+      new.wall_seconds, new.idle_seconds, new.startup_seconds, new.settle_seconds, new.review, new.reviewer, new.max_review_tries, new.max_rejections, new.needs_output, new.waits_for_children,
+      new.max_same, new.attempt_usd, new.attempt_tokens, new.task_usd, new.task_tokens)
+  IS NOT (old.title, old.description, old.task_type, old.must_haves, old.checks, old.data, old.max_tries, old.backoff_seconds, old.backoff_cap_seconds,
+      old.wall_seconds, old.idle_seconds, old.startup_seconds, old.settle_seconds, old.review, old.reviewer, old.max_review_tries, old.max_rejections, old.needs_output, old.waits_for_children,
+      old.max_same, old.attempt_usd, old.attempt_tokens, old.task_usd, old.task_tokens)
 BEGIN
   INSERT INTO events (at, verb, actor, task_id, agent_id, data)
   VALUES (strftime('%Y-%m-%dT%H:%M:%fZ','now'), 'edit',
@@ -551,6 +631,7 @@ BEGIN
     'description', CASE WHEN new.description IS NOT old.description THEN substr(new.description, 1, 2000) END,
     'task_type', CASE WHEN new.task_type IS NOT old.task_type THEN new.task_type END,
     'must_haves', CASE WHEN new.must_haves IS NOT old.must_haves THEN substr(new.must_haves, 1, 2000) END,
+    'checks', CASE WHEN new.checks IS NOT old.checks THEN substr(new.checks, 1, 2000) END,
     'data', CASE WHEN new.data IS NOT old.data THEN substr(new.data, 1, 2000) END,
     'max_tries', CASE WHEN new.max_tries IS NOT old.max_tries THEN new.max_tries END,
     'backoff_seconds', CASE WHEN new.backoff_seconds IS NOT old.backoff_seconds THEN new.backoff_seconds END,
@@ -564,7 +645,12 @@ BEGIN
     'max_review_tries', CASE WHEN new.max_review_tries IS NOT old.max_review_tries THEN new.max_review_tries END,
     'max_rejections', CASE WHEN new.max_rejections IS NOT old.max_rejections THEN new.max_rejections END,
     'needs_output', CASE WHEN new.needs_output IS NOT old.needs_output THEN new.needs_output END,
-    'waits_for_children', CASE WHEN new.waits_for_children IS NOT old.waits_for_children THEN new.waits_for_children END)));
+    'waits_for_children', CASE WHEN new.waits_for_children IS NOT old.waits_for_children THEN new.waits_for_children END,
+    'max_same', CASE WHEN new.max_same IS NOT old.max_same THEN new.max_same END,
+    'attempt_usd', CASE WHEN new.attempt_usd IS NOT old.attempt_usd THEN coalesce(new.attempt_usd, 'none') END,
+    'attempt_tokens', CASE WHEN new.attempt_tokens IS NOT old.attempt_tokens THEN coalesce(new.attempt_tokens, 'none') END,
+    'task_usd', CASE WHEN new.task_usd IS NOT old.task_usd THEN coalesce(new.task_usd, 'none') END,
+    'task_tokens', CASE WHEN new.task_tokens IS NOT old.task_tokens THEN coalesce(new.task_tokens, 'none') END)));
 END;
 
 -- A review is handed over to a person, or (by an operator) back to its reviewer. Leaving the review ends both.
@@ -837,4 +923,4 @@ SELECT e.task_id, e.id AS event_id, e.at, e.actor, e.verb,
   FROM events e WHERE e.task_id IS NOT NULL
  ORDER BY e.task_id, e.id;
 
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;

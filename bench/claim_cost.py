@@ -21,6 +21,7 @@ from bench.boards import FAR, PAST, READY, furnish, many
 from blackboard.agents import put_project
 from blackboard.board import Board, Tx
 from blackboard.claims import claim_due
+from blackboard.gates import Room
 from blackboard.pauses import Target, pause
 from blackboard.tokens import digest, mint
 
@@ -31,7 +32,7 @@ class _Undo(Exception):
 
 def _timed_claim(tx: Tx, token_hash: bytes, times: list[float]) -> None:
     begun = time.perf_counter()
-    claimed = claim_due(tx, [token_hash], 1_000_000_000)
+    claimed = claim_due(tx, [token_hash], Room(1_000_000_000))
     times.append((time.perf_counter() - begun) * 1e6)
     if len(claimed) != 1:
         raise SystemExit("nothing was claimed")

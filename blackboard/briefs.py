@@ -12,6 +12,7 @@ from typing import Any
 from blackboard import explaining, handed_in, questions
 from blackboard.board import Rows
 from blackboard.errors import NotFound
+from blackboard.gates import Room
 from blackboard.record import Record
 from blackboard.states import OUTCOMES
 
@@ -67,7 +68,7 @@ def preview(rows: Rows, task_id: int) -> dict[str, Any]:
     number = last["number"] if last else 0
     before = (last["id"] if last else 0) + 1
     if row["status"] == "review" and row["reviewer"]:
-        reviewer = next((each["agent"] for each in explaining.agents_of(rows, row, 0)), row["reviewer"])
+        reviewer = next((each["agent"] for each in explaining.agents_of(rows, row, Room(0))), row["reviewer"])
         return _brief(rows, row, before, number + 1, reviewer, "reviewer")
     told = _brief(rows, row, before, number + 1, agent, "executor")
     told["task"]["status"] = "claimed"

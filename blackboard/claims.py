@@ -5,12 +5,13 @@ Asked by orchestrator/tick.py. Never starts anything.
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 from collections.abc import Sequence
 
 from blackboard import reviews
 from blackboard.board import Rows, Tx
-from blackboard.gates import OPEN, OPEN_REVIEW, AgentFacts, agent_open
+from blackboard.gates import OPEN, OPEN_REVIEW, AgentFacts, Room, agent_open
 
 PROMOTE_AT_ONCE = 2000
 
@@ -95,11 +96,11 @@ def _order(row: sqlite3.Row) -> tuple[int, str, int]:
     return -row["priority"], row["due_at"], row["id"]
 
 
-def agent_facts(tx: Tx, max_all_live: int) -> list[AgentFacts]:
+def agent_facts(tx: Tx, room: Room) -> list[AgentFacts]:
     """Every agent with what its gates look at, computed from the board."""
     row = tx.one(ALL_LIVE)
     all_live = int(row["n"]) if row else 0
-    return [AgentFacts(agent, agent["live"], all_live, max_all_live) for agent in tx.all(AGENTS)]
+    return [AgentFacts(agent, agent["live"], all_live, room) for agent in tx.all(AGENTS)]
 
 
 def claim(tx: Tx, task_id: int, agent_id: str, token_hash: bytes, role: str = "executor") -> int:
@@ -107,7 +108,7 @@ def claim(tx: Tx, task_id: int, agent_id: str, token_hash: bytes, role: str = "e
     return tx.insert(CLAIM, task=task_id, role=role, agent=agent_id, hash=token_hash, now=tx.now)
 
 
-def claim_due(tx: Tx, token_hashes: Sequence[bytes], max_all_live: int, sweep: bool = True) -> list[int]:
+def claim_due(tx: Tx, token_hashes: Sequence[bytes], room: Room, sweep: bool = True) -> list[int]:
     """Promote, then claim for every free agent, the most urgent task first; the attempts, at most one a hash.
 
     Reviews stand in the same line. `sweep`: those that no agent can make are handed over to a person before; that
@@ -117,7 +118,7 @@ def claim_due(tx: Tx, token_hashes: Sequence[bytes], max_all_live: int, sweep: b
     if sweep:
         reviews.hand_over_hopeless(tx)
     claimed: list[int] = []
-    waiting = [(facts, best(tx, facts.agent["id"])) for facts in agent_facts(tx, max_all_live) if agent_open(facts)]
+    waiting = [(facts, best(tx, facts.agent["id"])) for facts in agent_facts(tx, room) if agent_open(facts)]
     while len(claimed) < len(token_hashes):
         offers = [(_order(row), facts, row) for facts, row in waiting if row is not None and agent_open(facts)]
         if not offers:
@@ -133,7 +134,7 @@ def _after_claim(
 ) -> tuple[AgentFacts, sqlite3.Row | None]:
     """The same agent's facts one claim later; looks again only where the claimed task was the offer."""
     busy = facts.agent["id"] == chosen.agent["id"]
-    later = AgentFacts(facts.agent, facts.live + busy, facts.all_live + 1, facts.max_all_live)
+    later = dataclasses.replace(facts, live=facts.live + busy, all_live=facts.all_live + 1)
     if row is not None and row["id"] == task["id"] and agent_open(later):
         row = best(tx, facts.agent["id"])
     return later, row

@@ -11,7 +11,17 @@ from typing import Any
 from blackboard import questions
 from blackboard.board import Rows
 from blackboard.claims import AGENTS, ALL_LIVE
-from blackboard.gates import AGENT_GATES, AUTHOR, EACH, EACH_REVIEW, REVIEW_GATES, TASK_GATES, AgentFacts, TaskGate
+from blackboard.gates import (
+    AGENT_GATES,
+    AUTHOR,
+    EACH,
+    EACH_REVIEW,
+    REVIEW_GATES,
+    TASK_GATES,
+    AgentFacts,
+    Room,
+    TaskGate,
+)
 from blackboard.record import Record
 from blackboard.states import FINAL
 
@@ -31,7 +41,7 @@ SELECT g.id FROM agents g JOIN tasks t ON t.id = :id
 IS_NO_AUTHOR = f"SELECT {AUTHOR.predicate} AS passed FROM tasks t WHERE t.id = :id"  # noqa: S608 - our own constant text
 
 
-def why(rows: Rows, task_id: int, now: str, max_all_live: int) -> dict[str, Any]:
+def why(rows: Rows, task_id: int, now: str, room: Room) -> dict[str, Any]:
     """Why a task is where it is: every gate, passed or not, for the task and for each agent that could take it.
 
     Of a task in review the gates are those of its review. `claimable`: the task passes every gate and so does at
@@ -44,7 +54,7 @@ def why(rows: Rows, task_id: int, now: str, max_all_live: int) -> dict[str, Any]
         _task_gate(gate, bool(passed and passed[f"gate_{gate.name}"]), row)
         for gate in (REVIEW_GATES if in_review else TASK_GATES)
     ]
-    agents = agents_of(rows, row, max_all_live)
+    agents = agents_of(rows, row, room)
     claimable = all(gate["passed"] for gate in gates) and any(agent["free"] for agent in agents)
     told = {
         "task": task_id,
@@ -77,7 +87,7 @@ def _task_gate(gate: TaskGate, passed: bool, values: Record, **more: str) -> dic
     return {"gate": gate.name, "passed": passed, "sentence": sentence}
 
 
-def agents_of(rows: Rows, row: sqlite3.Row, max_all_live: int) -> list[dict[str, Any]]:
+def agents_of(rows: Rows, row: sqlite3.Row, room: Room) -> list[dict[str, Any]]:
     """Every agent that the task, or its review, is for, with its gates."""
     in_review = row["status"] == "review"
     fitting = {found["id"] for found in rows.all(FITS_REVIEW if in_review else FITS, id=row["id"])}
@@ -86,7 +96,7 @@ def agents_of(rows: Rows, row: sqlite3.Row, max_all_live: int) -> list[dict[str,
     for agent in rows.all(AGENTS):
         if agent["id"] not in fitting:
             continue
-        facts = AgentFacts(agent, agent["live"], int(live["n"]) if live else 0, max_all_live)
+        facts = AgentFacts(agent, agent["live"], int(live["n"]) if live else 0, room)
         gates = [
             {"gate": gate.name, "passed": (no := gate.closed(facts)) is None, "sentence": no} for gate in AGENT_GATES
         ]

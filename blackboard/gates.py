@@ -70,13 +70,20 @@ EACH_REVIEW = _each(REVIEW_GATES)
 
 
 @dataclass(frozen=True)
+class Room:
+    """What bounds all agents together, as it is now. `max_live`: attempts not gone."""
+
+    max_live: int
+
+
+@dataclass(frozen=True)
 class AgentFacts:
     """What the agent gates look at. `live`: attempts not gone, of the agent and of all agents."""
 
     agent: Record
     live: int
     all_live: int
-    max_all_live: int
+    room: Room
 
 
 class AgentGate(NamedTuple):
@@ -109,9 +116,9 @@ def _free(facts: AgentFacts) -> str | None:
 
 
 def _room(facts: AgentFacts) -> str | None:
-    if facts.all_live < facts.max_all_live:
+    if facts.all_live < facts.room.max_live:
         return None
-    return f"all {facts.max_all_live} places are taken: {facts.all_live} attempts live"
+    return f"all {facts.room.max_live} places are taken: {facts.all_live} attempts live"
 
 
 AGENT_GATES: tuple[AgentGate, ...] = (

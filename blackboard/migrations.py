@@ -17,7 +17,7 @@ from pathlib import Path
 from blackboard.errors import BadBoard
 
 APPLICATION_ID = 1111639857
-VERSION = 2
+VERSION = 3
 # Version reached → SQL that changes tables. A column is added in the words that schema.sql has for it.
 STEPS: dict[int, str] = {
     2: """
@@ -61,6 +61,80 @@ CREATE TABLE spooled (
   attempt_id INTEGER NOT NULL REFERENCES attempts(id), name TEXT NOT NULL, taken_at TEXT NOT NULL, code TEXT, said TEXT,
   PRIMARY KEY (attempt_id, name)
 ) STRICT, WITHOUT ROWID;
+""",
+    3: """
+ALTER TABLE whole_board ADD COLUMN day_usd REAL CHECK (day_usd > 0);
+ALTER TABLE whole_board ADD COLUMN day_tokens INTEGER CHECK (day_tokens > 0);
+ALTER TABLE whole_board ADD COLUMN budget_action TEXT NOT NULL DEFAULT 'pause' CHECK (budget_action IN ('warn','pause','stop'));
+CREATE TABLE accounts (
+  id            TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 70 AND id NOT GLOB '*[^A-Za-z0-9._:-]*'),
+  paused_at     TEXT,
+  pause_reason  TEXT,
+  cold_after_seconds REAL NOT NULL DEFAULT 0 CHECK (cold_after_seconds >= 0),
+  limited_at    TEXT,
+  limited_until TEXT,
+  limit_reason  TEXT,
+  strikes       INTEGER NOT NULL DEFAULT 0,
+  canary_id     INTEGER REFERENCES attempts(id),
+  proved_at     TEXT,
+  rev           INTEGER NOT NULL DEFAULT 0,
+  actor         TEXT NOT NULL DEFAULT 'sql',
+  created_at    TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now'))
+) STRICT;
+ALTER TABLE agents ADD COLUMN account TEXT REFERENCES accounts(id);
+ALTER TABLE agents ADD COLUMN memory_bytes INTEGER NOT NULL DEFAULT 0 CHECK (memory_bytes >= 0);
+ALTER TABLE agents ADD COLUMN day_usd REAL CHECK (day_usd > 0);
+ALTER TABLE agents ADD COLUMN day_tokens INTEGER CHECK (day_tokens > 0);
+ALTER TABLE agents ADD COLUMN budget_action TEXT NOT NULL DEFAULT 'pause' CHECK (budget_action IN ('warn','pause','stop'));
+ALTER TABLE tasks ADD COLUMN checks TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(checks));
+ALTER TABLE tasks ADD COLUMN proof TEXT CHECK (proof IN ('wanted','passed','failed'));
+ALTER TABLE tasks ADD COLUMN max_same INTEGER NOT NULL DEFAULT 3 CHECK (max_same >= 1);
+ALTER TABLE tasks ADD COLUMN attempt_usd REAL CHECK (attempt_usd > 0);
+ALTER TABLE tasks ADD COLUMN attempt_tokens INTEGER CHECK (attempt_tokens > 0);
+ALTER TABLE tasks ADD COLUMN task_usd REAL CHECK (task_usd > 0);
+ALTER TABLE tasks ADD COLUMN task_tokens INTEGER CHECK (task_tokens > 0);
+ALTER TABLE attempts ADD COLUMN resumes INTEGER REFERENCES attempts(id);
+ALTER TABLE attempts ADD COLUMN session_totals TEXT CHECK (session_totals IS NULL OR json_valid(session_totals));
+ALTER TABLE attempts ADD COLUMN reset_at TEXT;
+ALTER TABLE attempts ADD COLUMN fingerprint TEXT;
+ALTER TABLE attempts ADD COLUMN peak_rss_bytes INTEGER;
+ALTER TABLE attempts ADD COLUMN cpu_seconds REAL;
+CREATE TABLE checks (
+  id           INTEGER PRIMARY KEY CHECK (id > 0),
+  task_id      INTEGER NOT NULL REFERENCES tasks(id),
+  attempt_id   INTEGER NOT NULL REFERENCES attempts(id),
+  position     INTEGER NOT NULL,
+  what         TEXT NOT NULL CHECK (json_valid(what)),
+  started_at   TEXT NOT NULL,
+  boot_id      TEXT,
+  launcher_pid INTEGER,
+  launcher_start INTEGER,
+  result       TEXT CHECK (result IN ('passed','failed','timed_out','not_run','interrupted')),
+  exit_code    INTEGER,
+  exit_signal  INTEGER,
+  output       TEXT,
+  output_size  INTEGER,
+  output_sha256 TEXT,
+  ended_at     TEXT,
+  CHECK ((ended_at IS NULL) = (result IS NULL))
+) STRICT;
+CREATE TABLE workspaces (
+  id         INTEGER PRIMARY KEY CHECK (id > 0),
+  path       TEXT NOT NULL,
+  kind       TEXT NOT NULL CHECK (kind IN ('folder','worktree')),
+  task_id    INTEGER REFERENCES tasks(id),
+  agent_id   TEXT REFERENCES agents(id),
+  repository TEXT,
+  branch     TEXT,
+  made_at    TEXT NOT NULL,
+  ready_at   TEXT,
+  kept       TEXT,
+  removed_at TEXT,
+  CHECK ((task_id IS NULL) <> (agent_id IS NULL))
+) STRICT;
+CREATE INDEX checks_of_task ON checks(task_id, id);
+CREATE UNIQUE INDEX one_check_at_once ON checks(task_id) WHERE ended_at IS NULL;
+CREATE UNIQUE INDEX one_workspace_a_path ON workspaces(path) WHERE removed_at IS NULL;
 """,
 }
 CODE_MARK = "-- CODE:"

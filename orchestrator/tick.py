@@ -20,6 +20,7 @@ from blackboard.clock import from_text, seconds_between
 from blackboard.errors import BlackboardError, Refused, Unavailable
 from blackboard.tokens import digest, mint
 from orchestrator.config import Settings
+from orchestrator.machine import room
 from orchestrator.monitor import Monitor
 from orchestrator.sources import SlotFiles
 from orchestrator.spawner import Spawner, SpawnError
@@ -158,7 +159,7 @@ class Orchestrator:
         sweep, self._team = team != self._team, team  # before the write: a foreign commit beside it makes it None again
         try:
             claimed = await self._board.write(
-                claims.claim_due, [digest(token) for token in tokens], self._settings.tick.max_live, sweep
+                claims.claim_due, [digest(token) for token in tokens], room(self._settings), sweep
             )
         except BaseException:
             self._team = None
@@ -170,9 +171,7 @@ class Orchestrator:
     async def _rehearse(self) -> None:
         """A dry run: claim what would be claimed now, render and record it, and give it back."""
         tokens = [mint() for _ in range(max(1, self._settings.tick.max_live))]
-        claimed = await self._board.write(
-            claims.claim_due, [digest(token) for token in tokens], self._settings.tick.max_live
-        )
+        claimed = await self._board.write(claims.claim_due, [digest(token) for token in tokens], room(self._settings))
         for attempt_id, token in zip(claimed, tokens, strict=False):
             outcome, detail = "dry_run", f"rendered to {self._spawner.directory(attempt_id) / 'prompt.md'}"
             try:

@@ -6,6 +6,7 @@ import pytest
 
 from blackboard import agents, claims, pauses, tokens, verbs
 from blackboard.board import Board, Rows, Tx
+from blackboard.gates import Room
 from blackboard.pauses import Target
 from tests import scenes
 from tests.fake_clock import START, FakeClock
@@ -140,6 +141,6 @@ async def test_one_agents_failures_do_not_pause_another(board: Board) -> None:
 async def test_a_paused_agent_claims_nothing_and_a_resumed_one_goes_on(board: Board) -> None:
     await board.write(scenes.post)
     await board.write(pauses.pause, Target("agent", "ada"), reason="so", actor="person:root")
-    assert await board.write(claims.claim_due, [tokens.digest("bbt_1")], 9) == []
+    assert await board.write(claims.claim_due, [tokens.digest("bbt_1")], Room(9)) == []
     await board.write(lambda tx: tx.run("UPDATE agents SET paused_at = NULL WHERE id = 'ada'"))
-    assert await board.write(claims.claim_due, [tokens.digest("bbt_1")], 9) == [1]
+    assert await board.write(claims.claim_due, [tokens.digest("bbt_1")], Room(9)) == [1]

@@ -29,6 +29,7 @@ from blackboard import (
 from blackboard.board import Board, Tx
 from blackboard.clock import plus
 from blackboard.errors import Refused
+from blackboard.gates import Room
 from blackboard.policy import Policy
 from tests import scenes
 from tests.fake_clock import START, FakeClock
@@ -43,7 +44,7 @@ def hashes(many: int, first: int = 0) -> list[bytes]:
 def claimed(tx: Tx, many: int = 99, most: int = 99) -> list[tuple[int, str]]:
     """Claim; (task, agent) in the order they were claimed."""
     first = len(tx.all("SELECT 1 FROM attempts"))
-    made = claims.claim_due(tx, hashes(many, first), most)
+    made = claims.claim_due(tx, hashes(many, first), Room(most))
     return [(attempts.get(tx, one)["task_id"], attempts.get(tx, one)["agent_id"]) for one in made]
 
 
@@ -173,8 +174,8 @@ async def test_a_claim_moves_the_task_and_says_so_in_one_statement(board: Board)
 async def test_the_same_token_claims_once(board: Board) -> None:
     await board.write(scenes.post)
     await board.write(scenes.post)
-    await board.write(claims.claim_due, hashes(1), 9)
-    seen = await tried(board, lambda tx: claims.claim_due(tx, hashes(1), 9))
+    await board.write(claims.claim_due, hashes(1), Room(9))
+    seen = await tried(board, lambda tx: claims.claim_due(tx, hashes(1), Room(9)))
     assert "exists: attempts are not replaced" in str(seen)
 
 

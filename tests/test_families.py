@@ -11,6 +11,7 @@ import pytest
 from blackboard import claims, explaining, families, move, verbs
 from blackboard.board import Board, Tx
 from blackboard.errors import Refused
+from blackboard.gates import Room
 from blackboard.policy import Policy
 from tests import scenes
 from tests.fake_clock import FakeClock
@@ -365,6 +366,6 @@ async def test_a_blocked_dependent_says_what_would_free_it(board: Board, clock: 
     def life(tx: Tx) -> str:
         need = scenes.post_at(tx, "failed")
         task = scenes.post(tx, needs=[need])
-        return str(explaining.why(tx, task, tx.now, 9)["sentence"])
+        return str(explaining.why(tx, task, tx.now, Room(9))["sentence"])
 
     assert "task 1, which it needs, was failed" in await board.write(life)

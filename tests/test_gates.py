@@ -12,7 +12,7 @@ import pytest
 from blackboard import agents, claims, explaining, pauses, tokens, verbs
 from blackboard.board import Board, Tx
 from blackboard.clock import plus
-from blackboard.gates import AGENT_GATES, AUTHOR, REVIEW_GATES, TASK_GATES
+from blackboard.gates import AGENT_GATES, AUTHOR, REVIEW_GATES, TASK_GATES, Room
 from blackboard.pauses import EVERYTHING, Target
 from blackboard.policy import Policy
 from tests import scenes
@@ -151,18 +151,18 @@ async def test_a_closed_gate_holds_a_review_and_says_so(board: Board, gate: Gate
         task = gate.closes(tx)
         if gate.name == "room":
             tx.run("UPDATE agents SET max_live = 2")
-        told = explaining.why(tx, task, tx.now, gate.most[0])
+        told = explaining.why(tx, task, tx.now, Room(gate.most[0]))
         assert closed(told) == ({gate.name, "enabled"} if gate.name == "author" else {gate.name})
         assert gate.says in told["sentence"] and not told["claimable"]
         assert f"orchestrator approve {task}" in told["sentence"]
         if gate.name != "author":  # that one is handed over to a person
-            assert claims.claim_due(tx, hashes(9), gate.most[0]) == []
+            assert claims.claim_due(tx, hashes(9), Room(gate.most[0])) == []
 
         tx = gate.opens(tx)
-        told = explaining.why(tx, task, tx.now, gate.most[1])
+        told = explaining.why(tx, task, tx.now, Room(gate.most[1]))
         assert closed(told) == set() and told["claimable"]
         assert "passes every gate" in told["sentence"]
-        [attempt] = claims.claim_due(tx, hashes(9), gate.most[1])
+        [attempt] = claims.claim_due(tx, hashes(9), Room(gate.most[1]))
         assert (scenes.latest(tx, task)["id"], scenes.latest(tx, task)["role"]) == (attempt, "reviewer")
 
     assert await tried(board, life) is None
@@ -191,17 +191,17 @@ async def test_a_closed_gate_holds_its_task_and_says_so(board: Board, gate: Gate
         task = gate.closes(tx)
         if gate.name == "room":
             tx.run("UPDATE agents SET max_live = 2")
-        told = explaining.why(tx, task, tx.now, gate.most[0])
+        told = explaining.why(tx, task, tx.now, Room(gate.most[0]))
         assert closed(told) == {gate.name}
         assert gate.says in " ".join(sentences(told)) and not told["claimable"]
         assert gate.name == "pending" or gate.says in told["sentence"]
-        assert claims.claim_due(tx, hashes(9), gate.most[0]) == []
+        assert claims.claim_due(tx, hashes(9), Room(gate.most[0])) == []
 
         tx = gate.opens(tx)
-        told = explaining.why(tx, task, tx.now, gate.most[1])
+        told = explaining.why(tx, task, tx.now, Room(gate.most[1]))
         assert closed(told) == set() and told["claimable"]
         assert "passes every gate" in told["sentence"]
-        [attempt] = claims.claim_due(tx, hashes(9), gate.most[1])
+        [attempt] = claims.claim_due(tx, hashes(9), Room(gate.most[1]))
         assert scenes.latest(tx, task)["id"] == attempt
 
     assert await tried(board, life) is None
@@ -212,7 +212,7 @@ async def test_a_role_nobody_has_is_told(board: Board) -> None:
         task = scenes.post(tx, role="smith")
         agents.put_agent(tx, "ada", max_live=9)
         agents.put_agent(tx, "bob", max_live=9)
-        told = explaining.why(tx, task, tx.now, 9)
+        told = explaining.why(tx, task, tx.now, Room(9))
         return told["agents"], told["claimable"], told["sentence"]
 
     assert await board.write(life) == ([], False, "task 1 is pending: no agent has the role smith")
@@ -228,7 +228,7 @@ async def test_a_role_nobody_has_is_told(board: Board) -> None:
 )  # fmt: skip
 async def test_why_says_what_a_person_can_do(board: Board, status: str, words: str) -> None:
     def life(tx: Tx) -> str:
-        return str(explaining.why(tx, scenes.post_at(tx, status), tx.now, 9)["sentence"])
+        return str(explaining.why(tx, scenes.post_at(tx, status), tx.now, Room(9))["sentence"])
 
     assert words in await board.write(life)
 
@@ -319,7 +319,7 @@ def claimable(tx: Tx, most: int, seen: Counter[str]) -> list[tuple[int, str, int
     """What `why` says can be claimed now: (-priority, due time, id), the most urgent first."""
     found = []
     for row in tx.all("SELECT id, priority, due_at FROM tasks"):
-        told = explaining.why(tx, row["id"], tx.now, most)
+        told = explaining.why(tx, row["id"], tx.now, Room(most))
         seen.update(closed(told))
         if told["claimable"]:
             found.append((-row["priority"], row["due_at"], row["id"]))
@@ -331,7 +331,7 @@ def one_by_one(tx: Tx, most: int, seen: Counter[str]) -> list[str]:
     taken: list[str] = []
     while True:
         expected = claimable(tx, most, seen)
-        attempts = claims.claim_due(tx, fresh(tx), most)
+        attempts = claims.claim_due(tx, fresh(tx), Room(most))
         if not attempts:
             assert expected == []
             return taken
@@ -364,13 +364,13 @@ async def test_claiming_many_at_once_claims_the_same_as_one_by_one(board: Board)
     def singly(tx: Tx, seed: int, most: int) -> list[tuple[int, str]]:
         populate(tx, random.Random(seed))
         made: list[int] = []
-        while more := claims.claim_due(tx, fresh(tx), most):
+        while more := claims.claim_due(tx, fresh(tx), Room(most)):
             made += more
         return whose(tx, made)
 
     def together(tx: Tx, seed: int, most: int) -> list[tuple[int, str]]:
         populate(tx, random.Random(seed))
-        return whose(tx, claims.claim_due(tx, hashes(99), most))
+        return whose(tx, claims.claim_due(tx, hashes(99), Room(most)))
 
     def whose(tx: Tx, made: list[int]) -> list[tuple[int, str]]:
         rows = {row["id"]: (row["task_id"], row["agent_id"]) for row in tx.all("SELECT * FROM attempts")}

@@ -264,10 +264,13 @@ def test_a_step_that_fails_leaves_the_old_shape(
     assert check(path, SCHEMA) == []
 
 
-def test_a_board_of_version_1_becomes_what_schema_sql_says(path: Path) -> None:
-    """The real steps, on a board with a history that only version 1's own rules wrote."""
+@pytest.mark.parametrize("version", range(1, NOW))
+def test_an_older_board_becomes_what_schema_sql_says(path: Path, version: int) -> None:
+    """The real steps, on a board with a history that only that version's own rules wrote."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.executescript((Path(__file__).parent / "versions" / "schema-1.sql").read_text(encoding="utf-8"))
+        connection.executescript(
+            (Path(__file__).parent / "versions" / f"schema-{version}.sql").read_text(encoding="utf-8")
+        )
         connection.executescript(OLD_STORY)
     opened_and_closed(path, lambda tx: scenes.furnish(tx))
     assert value(path, "PRAGMA user_version") == NOW

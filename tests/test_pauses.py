@@ -9,6 +9,7 @@ import pytest
 from blackboard import claims, explaining, pauses, people, tokens
 from blackboard.board import Board, Rows, Tx
 from blackboard.errors import Forbidden, NotFound
+from blackboard.gates import Room
 from blackboard.pauses import EVERYTHING, Pause, Target
 from tests import scenes
 from tests.fake_clock import START, FakeClock
@@ -31,12 +32,12 @@ async def test_what_is_paused_claims_nothing_and_what_is_resumed_goes_on(board: 
     def life(tx: Tx) -> None:
         task = scenes.post(tx)
         assert pauses.pause(tx, target, reason="lunch", actor="person:root")
-        assert claims.claim_due(tx, [tokens.digest("bbt_1")], 9) == []
-        why = explaining.why(tx, task, tx.now, 9)
+        assert claims.claim_due(tx, [tokens.digest("bbt_1")], Room(9)) == []
+        why = explaining.why(tx, task, tx.now, Room(9))
         assert not why["claimable"] and f"paused since {START}: lunch" in why["sentence"]
         assert pauses.resume(tx, target, reason=None, actor="person:root")
-        assert explaining.why(tx, task, tx.now, 9)["claimable"]
-        assert len(claims.claim_due(tx, [tokens.digest("bbt_1")], 9)) == 1
+        assert explaining.why(tx, task, tx.now, Room(9))["claimable"]
+        assert len(claims.claim_due(tx, [tokens.digest("bbt_1")], Room(9))) == 1
 
     await board.write(life)
 

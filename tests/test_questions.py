@@ -12,6 +12,7 @@ from blackboard.board import Board, ReadOnly, Rows, Tx
 from blackboard.content import Held
 from blackboard.errors import NotFound
 from blackboard.forms import CommentReport
+from blackboard.gates import Room
 from blackboard.pauses import Target
 from blackboard.tokens import digest
 from tests import scenes
@@ -79,7 +80,7 @@ async def test_every_reader_tells_the_same(board: Board) -> None:
 
     def ask(rows: Rows) -> list[Any]:
         last = scenes.latest(rows, task)["id"]
-        return [questions.expanded(rows, task, ["all"]), explaining.why(rows, task, START, 9), briefs.brief(rows, last),
+        return [questions.expanded(rows, task, ["all"]), explaining.why(rows, task, START, Room(9)), briefs.brief(rows, last),
                 briefs.preview(rows, task), questions.overview(rows), questions.events(rows)]  # fmt: skip
 
     by_writer, by_pool = await board.write(ask), await board.read(ask)
@@ -96,7 +97,7 @@ async def test_no_answer_shows_a_token_or_its_hash_and_all_are_json(board: Board
         all_attempts = [row["id"] for row in rows.all("SELECT id FROM attempts")]
         said: list[Any] = [questions.overview(rows), questions.events(rows, limit=10_000)]
         said += [questions.expanded(rows, task, ["all"]) for task in tasks] + [
-            explaining.why(rows, task, START, 9) for task in tasks
+            explaining.why(rows, task, START, Room(9)) for task in tasks
         ]
         said += [briefs.preview(rows, task) for task in tasks] + [
             briefs.brief(rows, attempt) for attempt in all_attempts
@@ -112,7 +113,7 @@ async def test_no_answer_shows_a_token_or_its_hash_and_all_are_json(board: Board
 
 @pytest.mark.parametrize(
     "ask",
-    [questions.task, questions.expanded, briefs.preview, lambda rows, task: explaining.why(rows, task, START, 9)],
+    [questions.task, questions.expanded, briefs.preview, lambda rows, task: explaining.why(rows, task, START, Room(9))],
 )
 async def test_a_task_that_is_not_there_is_not_found(board: Board, ask: Any) -> None:
     with pytest.raises(NotFound, match="no task 77"):

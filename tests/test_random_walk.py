@@ -16,6 +16,7 @@ import pytest
 from blackboard import attempts, claims, families, journal, move, reviews, verbs
 from blackboard.board import Tx
 from blackboard.errors import BlackboardError
+from blackboard.gates import Room
 from blackboard.policy import Policy
 from blackboard.states import BLOCKED_KINDS, MOVES, OUTCOMES, STATES, allowed
 from orchestrator.doctor import check_connection
@@ -296,7 +297,7 @@ def verb_claim(w: Walk) -> None:
 
 @step(3)
 def verb_claim_due(w: Walk) -> None:
-    if not claims.claim_due(w.tx(), [w.dice.randbytes(32)], 99):
+    if not claims.claim_due(w.tx(), [w.dice.randbytes(32)], Room(99)):
         raise BlackboardError("nothing was due")
 
 

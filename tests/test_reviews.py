@@ -27,6 +27,7 @@ from blackboard.board import Board, Tx
 from blackboard.clock import plus
 from blackboard.errors import Forbidden, Refused
 from blackboard.forms import ChildReport, OutputReport, StatusReport, TaskReport
+from blackboard.gates import Room
 from blackboard.pauses import Target
 from blackboard.policy import Policies, Policy
 from orchestrator import preflight
@@ -50,7 +51,7 @@ def due(tx: Tx) -> list[tuple[int, str, str]]:
     """Claim what can be claimed; (task, role, agent) in order."""
     first = len(tx.all("SELECT 1 FROM attempts"))
     hashes = [tokens.digest(f"bbt_{number}") for number in range(first, first + 50)]
-    rows = [attempts.get(tx, one) for one in claims.claim_due(tx, hashes, 99)]
+    rows = [attempts.get(tx, one) for one in claims.claim_due(tx, hashes, Room(99))]
     return [(row["task_id"], row["role"], row["agent_id"]) for row in rows]
 
 
@@ -261,7 +262,7 @@ async def test_one_that_is_paused_or_busy_is_waited_for_and_why_says_so(board: B
         task = for_review(tx)
         pauses.pause(tx, Target("agent", "eve"), reason="lunch", actor="person:root")
         assert due(tx) == [] and over(tx, task) is None
-        sentence = explaining.why(tx, task, tx.now, 9)["sentence"]
+        sentence = explaining.why(tx, task, tx.now, Room(9))["sentence"]
         assert "waits for a review by agent:eve: agent eve is paused" in sentence
         assert f"orchestrator approve {task}" in sentence
         assert tx.all("SELECT 1 FROM v_stuck WHERE id = :id", id=task) == []

@@ -13,6 +13,7 @@ import pytest
 from blackboard import agents, claims, move, slots, tokens, verbs
 from blackboard.board import Board, Tx
 from blackboard.errors import Invalid
+from blackboard.gates import Room
 from blackboard.policy import Policies, Policy
 from blackboard.slots import Schedule, Taken, due, read_schedule
 from tests import scenes
@@ -357,7 +358,7 @@ async def test_a_source_that_says_done_does_not_finish_a_task(board: Board) -> N
 
 async def test_the_slots_of_a_task_claimed_by_the_tick_are_told_apart(board: Board, clock: FakeClock) -> None:
     await board.write(take, slot(1, "09:00"), slot(2, "09:30"))
-    [attempt] = await board.write(claims.claim_due, [tokens.digest("bbt_1"), tokens.digest("bbt_2")], 9)
+    [attempt] = await board.write(claims.claim_due, [tokens.digest("bbt_1"), tokens.digest("bbt_2")], Room(9))
     await board.write(take)
     assert [status for _, _, status in await board.write(tasks)] == ["claimed", "cancelled"]
     assert attempt == 1

@@ -73,9 +73,10 @@ def why(call: Call, task: int) -> None:
     from blackboard import explaining
     from blackboard.clock import SystemClock
     from blackboard.lock import holder
+    from orchestrator.machine import room
 
     with call.board() as board:
-        value = explaining.why(board, task, SystemClock().now(), call.settings.tick.max_live)
+        value = explaining.why(board, task, SystemClock().now(), room(call.settings))
     value["daemon"] = holder(call.settings.board)
     call.screen.answer(value, _reasons(value))
 
