@@ -1,11 +1,11 @@
 """Puts the API together: the table of endpoints, the routes made from it, and the guard around them.
 
-Opens nothing and keeps nothing: the board, `wake` and `ready` are handed in by the composition root.
+Opens nothing and keeps nothing: the board, `wake`, `ready` and `lateness` are handed in by the composition root.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from starlette.types import ASGIApp
 
@@ -35,14 +35,16 @@ def create_app(
     *,
     wake: Callable[[], None] = lambda: None,
     ready: Callable[[], Sequence[str]] = lambda: (),
+    lateness: Callable[[], Mapping[str, float]] = dict,
 ) -> ASGIApp:
     """The ASGI application over an open board, to be served on that board's event loop.
 
     `wake()` is called after each write the tick should look at. `ready()` gives the reasons why the daemon does
-    not do its work, each a few words; none means that it does. ValueError when the base URL is not one.
+    not do its work, each a few words; none means that it does. `lateness()` gives the figures of the loop that
+    /healthz shows, in seconds. ValueError when the base URL is not one.
     """
     config = config or ApiConfig()
-    api = Api(board, config, wake, ready)
+    api = Api(board, config, wake, ready, lateness)
     return Guard(
         router(api, table(config)),
         origins=Origins.of(config.public_base_url),

@@ -51,12 +51,14 @@ class ApiConfig:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """What the handlers work with. `ready` gives the reasons why the daemon is not ready: none means it is."""
+    """What the handlers work with. `ready` gives the reasons why the daemon is not ready: none means it is;
+    `lateness` how late its loop is."""
 
     board: Board
     config: ApiConfig
     wake: Callable[[], None]
     ready: Callable[[], Sequence[str]]
+    lateness: Callable[[], Mapping[str, float]] = dict
     places: Places = field(default_factory=Places)  # of event streams
     reading_files: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 

@@ -199,10 +199,19 @@ class Task(_Answer):
     links: dict[str, str] = {}
 
 
+class Lateness(_Answer):
+    """How late the daemon's loop was: at its last step, at worst since the start, and what counts as late."""
+
+    late_seconds: float
+    worst_late_seconds: float
+    interval_seconds: float
+
+
 class Alive(_Answer):
-    """The process answers."""
+    """The process answers. `tick` is null where no loop runs beside the API."""
 
     alive: Literal[True]
+    tick: Lateness | None
 
 
 class Ready(_Answer):

@@ -116,7 +116,9 @@ def _parts(settings: Settings) -> Parts:
             uploads=settings.uploads_dir,
             max_upload_bytes=settings.api.max_upload_bytes,
         )
-        return create_app(board, config, wake=works.wake, ready=lambda: not_ready(settings, works))
+        return create_app(
+            board, config, wake=works.wake, ready=lambda: not_ready(settings, works), lateness=works.lateness
+        )
 
     return Parts(
         orchestrator=lambda board, url, announce: Orchestrator(board, settings, base_url=url, announce=announce),

@@ -42,6 +42,8 @@ class Works(Protocol):
 
     def stale_for(self) -> float | None: ...
 
+    def lateness(self) -> Mapping[str, float]: ...
+
 
 @dataclass(frozen=True)
 class Parts:

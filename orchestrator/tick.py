@@ -22,6 +22,7 @@ from blackboard.tokens import digest, mint
 from orchestrator.config import Settings
 from orchestrator.machine import room
 from orchestrator.monitor import Monitor
+from orchestrator.punctuality import Punctuality
 from orchestrator.sources import SlotFiles
 from orchestrator.spawner import Spawner, SpawnError
 from orchestrator.state_folder import keep_to_one_board
@@ -51,17 +52,24 @@ class Orchestrator:
             time_zone=settings.slots.time_zone, policies=settings.policies(),
         )  # fmt: skip
         self._last_tick: float | None = None
+        self._punctuality = Punctuality(settings.tick.foreign_poll_seconds)
         self._faults: dict[str, str] = {}
         self._rehearsing = False
         self._team: list[tuple[object, ...]] | None = None  # as it was when all waiting reviews were looked at last
 
     def wake(self) -> None:
         """Something changed: look at once."""
+        self._punctuality.want()
+        self._punctuality.want()
         self._woken.set()
 
     def stale_for(self) -> float | None:
         """Seconds since the last whole tick; None before the first."""
         return None if self._last_tick is None else self._board.clock.boot() - self._last_tick
+
+    def lateness(self) -> Mapping[str, float]:
+        """How late the loop's steps are, in seconds; late is more than `tick.foreign_poll_seconds`, its shortest period."""
+        return self._punctuality.told()
 
     async def start(self) -> None:
         """Take the board over: fix the address, carry on what was left undone, adopt what lives."""
@@ -88,7 +96,9 @@ class Orchestrator:
         ):
             while True:
                 self._woken.clear()
-                await self._sleep(more=await self.tick())
+                with self._punctuality.step():
+                    more = await self.tick()
+                await self._sleep(more=more)
 
     async def once(self, *, dry_run: bool = False) -> None:
         """One pass; then wait until everything it started is gone. A dry run starts nothing."""
@@ -125,6 +135,7 @@ class Orchestrator:
             await self._step("slots", self._take_in)
         more = bool(await self._step("claim", self._claim))
         await self._step("tell", self._tell)
+        await self._step("lateness", self._raise_alarm)
         self._last_tick = self._board.clock.boot()
         return more
 
@@ -192,6 +203,12 @@ class Orchestrator:
             self.wake()
         await self._tell()
 
+    async def _raise_alarm(self) -> None:
+        """Tell that the loop cannot keep up, once until it can again."""
+        if (sentence := self._punctuality.alarm()) is not None:
+            log.warning("the tick is late: %s", sentence)
+            await self._board.write(_tell_late, sentence)
+
     async def _tell(self) -> None:
         """Announce every event since the last time."""
         if self._announce is None:
@@ -216,14 +233,16 @@ class Orchestrator:
 
     async def _every(self, seconds: float, step: Callable[[], Awaitable[Any]]) -> None:
         while True:
-            await asyncio.sleep(seconds)
-            await self._step(step.__name__.strip("_"), step)
+            with self._punctuality.after(seconds):
+                await asyncio.sleep(seconds)
+                await self._step(step.__name__.strip("_"), step)
 
     async def _sleep(self, *, more: bool) -> None:
         """Until the next task is due, something wakes us, or the longest pause is over."""
+        pause = 0.0 if more else 1.0 if self._faults else await self._pause()
+        self._punctuality.want(pause)
         if more:
             return
-        pause = 1.0 if self._faults else await self._pause()
         try:
             async with asyncio.timeout(pause):
                 await self._woken.wait()
@@ -253,6 +272,10 @@ def _put_base_url(tx: Tx, url: str) -> None:
 
 def _tell_fault(tx: Tx, sentence: str) -> None:
     journal.tell(tx, "step_failed", actor="engine:tick", reason=sentence)
+
+
+def _tell_late(tx: Tx, sentence: str) -> None:
+    journal.tell(tx, "tick_late", actor="engine:tick", reason=sentence)
 
 
 def _end_rehearsal(tx: Tx, attempt_id: int, outcome: str, detail: str) -> None:
