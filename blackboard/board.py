@@ -268,7 +268,8 @@ class Board:
         self._loop = asyncio.get_running_loop()
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._all_readers = readers
-        for reader in readers:
+        self._loops_own, *shared = readers
+        for reader in shared:
             self._readers.put_nowait(reader)
         self._data_version: int | None = None
         self._closed = False
@@ -281,7 +282,7 @@ class Board:
         """Open the board, making or migrating the file; BadBoard when it is not one we can use."""
         clock = clock or SystemClock()
         writer = await asyncio.to_thread(_open_writer, path, clock)
-        pool = [await _open_reader(path) for _ in range(readers)]
+        pool = [await _open_reader(path) for _ in range(1 + readers)]
         return cls(path, clock, writer, pool)
 
     async def write(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -316,6 +317,10 @@ class Board:
             return await _on_thread(reader, lambda rows: fn(rows, *args, **kwargs))
         finally:
             self._readers.put_nowait(reader)
+
+    async def read_first(self, fn: Callable[Concatenate[Rows, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same on a connection kept for the loop's own questions: a crowd of callers does not hold them up."""
+        return await _on_thread(self._loops_own, lambda rows: fn(rows, *args, **kwargs))
 
     async def foreign_commits(self) -> bool:
         """Whether another process has committed since the last time this was asked."""

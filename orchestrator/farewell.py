@@ -109,7 +109,7 @@ class Farewell:
         how = runner_of(config).stop(config) if config else Stop(signal.SIGTERM, 10.0)
         agent = agent_of(row)
         marker = self._spawner.marker(attempt_id)
-        if await asyncio.to_thread(processes.members, marker, launcher, agent):
+        if await processes.present(marker, launcher, agent):
             await self._board.write(attempts.stopped, attempt_id)
         proved = await processes.stop(
             marker, launcher, agent,

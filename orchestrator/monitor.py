@@ -39,12 +39,11 @@ from orchestrator.traces import (
     told_from,
 )
 from orchestrator.verdict import Limit, Verdict, between_looks, limits, verdict
-from orchestrator.waiting import first_of
+from orchestrator.waiting import first_of, looks
 
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN = 5.0  # seconds between two tries after something went wrong
-STATUS_POLL = 0.01
 STATUS_SECONDS = 5.0  # the launcher writes its first status in some 15 ms
 
 
@@ -72,7 +71,7 @@ class Monitor:
 
     async def reconcile(self) -> None:
         """Begin the lives that are missing, and tell those whose attempt has ended on the board."""
-        for row in await self._board.read(attempts.not_gone):
+        for row in await self._board.read_first(attempts.not_gone):
             self.begin(row["id"])
             if row["ended_at"] is not None:
                 self._news[row["id"]].set()
@@ -182,7 +181,7 @@ class Monitor:
             return None
         launcher = launcher_of(row, status) or await self._late_launcher(directory)
         if launcher is None:
-            if not await asyncio.to_thread(processes.members, self._spawner.marker(attempt_id), None):
+            if not await processes.present(self._spawner.marker(attempt_id), None):
                 await self._judge(attempt_id, status)
             return None
         if row["spawned_at"] is None:
@@ -199,17 +198,16 @@ class Monitor:
 
     async def _late_launcher(self, directory: Path) -> Identity | None:
         """A launcher that has created its status file and not yet written it."""
-        for _ in range(int(STATUS_SECONDS / STATUS_POLL)):
+        async for _ in looks(within=STATUS_SECONDS):
             status = await asyncio.to_thread(processes.read_status, directory)
             if status is not None and status.launcher is not None:
                 return status.launcher
-            await asyncio.sleep(STATUS_POLL)
         return None
 
     async def _agent_of(self, attempt_id: int, launcher: Identity) -> Identity | None:
         """Wait until the launcher has told who the agent is; None when it never started one."""
         directory = self._spawner.directory(attempt_id)
-        while True:
+        async for _ in looks():
             alive = processes.alive(launcher)
             status = await asyncio.to_thread(processes.read_status, directory)
             if status is not None and status.agent is not None:
@@ -219,7 +217,7 @@ class Monitor:
                 return status.agent
             if not alive or (status is not None and status.phase == "spawn_failed"):
                 return None
-            await asyncio.sleep(STATUS_POLL)
+        return None
 
     async def _watch(self, attempt_id: int, launcher: Identity, agent: Identity | None) -> None:
         """Return when the attempt has ended on the board: by its report, its process's end or a limit."""
@@ -270,12 +268,12 @@ class Monitor:
     async def _last_status(self, attempt_id: int, launcher: Identity) -> Status | None:
         """The status once it is final, or as it is when the launcher is gone."""
         directory = self._spawner.directory(attempt_id)
-        while True:
+        async for _ in looks():
             alive = processes.alive(launcher)
             status = await asyncio.to_thread(processes.read_status, directory)
             if not alive or (status is not None and status.phase in ("exit", "signal", "spawn_failed", "void")):
                 return status
-            await asyncio.sleep(STATUS_POLL)
+        return None
 
     async def _judge(self, attempt_id: int, status: Status | None) -> None:
         """Say on the board how a process ended whose attempt has not ended by itself, nor by what it left to say."""

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from orchestrator.identity import Identity, Row, alive, boot_id, exited, identity, row, signal_safely
+from orchestrator import census
+from orchestrator.census import MARKER, Scan
+from orchestrator.identity import Identity, alive, boot_id, exited, identity, row, signal_safely
 
 __all__ = [
+    "MARKER",
     "Identity",
     "Status",
     "alive",
@@ -30,13 +32,13 @@ __all__ = [
     "identity",
     "launch",
     "members",
+    "present",
     "read_status",
     "signal_safely",
     "stop",
     "void",
 ]
 
-MARKER = "BLACKBOARD_ATTEMPT"  # the environment variable that every process of an attempt inherits
 STATUS_BYTES = 512
 LAUNCHER = Path(__file__).resolve().with_name("launcher.py")
 POLL = 0.03  # seconds between two scans; also the least distance of the two empty ones that prove "gone"
@@ -49,7 +51,6 @@ Phase = Literal["starting", "running", "exit", "signal", "spawn_failed", "void",
 
 
 OnSignal = Callable[[int, set[Identity]], None]
-Scan = tuple[set[Identity], set[Identity]]
 
 
 def members(marker: str, launcher: Identity | None, agent: Identity | None = None) -> set[Identity]:
@@ -58,53 +59,18 @@ def members(marker: str, launcher: Identity | None, agent: Identity | None = Non
 
     Blocking: some milliseconds. Set-id descendants that left the tree and the session cannot be seen.
     """
-    sure, doubtful = _scan(marker, launcher, agent)
+    sure, doubtful = _scan(census.take(), marker, launcher, agent)
     return sure | doubtful
 
 
-def _table() -> dict[int, Row]:
-    # The newest first: what forks and exits all the time would be gone before a slow walk reaches it.
-    pids = sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True)
-    return {pid: now for pid in pids if pid != os.getpid() and (now := row(pid)) is not None}
+async def present(marker: str, launcher: Identity | None, agent: Identity | None = None) -> set[Identity]:
+    """The same without blocking, by a look at /proc that all who ask now share."""
+    sure, doubtful = _scan(await census.shared(), marker, launcher, agent)
+    return sure | doubtful
 
 
-def _carries(pid: int, needle: bytes) -> bool:
-    try:
-        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
-            return needle in b"\0" + file.readall()
-    except OSError:  # gone meanwhile, or of another user
-        return False
-
-
-def _with_descendants(roots: set[int], table: dict[int, Row]) -> set[int]:
-    ours, fresh = set(roots), set(roots)
-    while fresh := {pid for pid, row in table.items() if row.parent in fresh} - ours:
-        ours |= fresh
-    return ours
-
-
-def _scan(marker: str, launcher: Identity | None, agent: Identity | None) -> Scan:
-    """(sure, doubtful): who belongs to the attempt, and who may, but could be a stranger and is never signalled.
-
-    The kernel gives no pid away while a session has its number. So one session is all ours or all strangers': its
-    leader decides, and if that is gone, a member which is ours for another reason. Without one it stays doubtful.
-    """
-    table = _table()
-    needle = b"\0" + f"{MARKER}={marker}".encode() + b"\0"
-    known = {one.pid for one in (launcher, agent) if one and one.pid in table and table[one.pid].start == one.start}
-    sure = _with_descendants(known, table)
-    marked = {pid for pid, row in table.items() if pid not in sure and not row.dead and _carries(pid, needle)}
-    sure = _with_descendants(sure | marked, table)
-    session: set[int] = set()
-    if launcher is not None and (launcher.pid not in table or launcher.pid in known):
-        session = {pid for pid, row in table.items() if row.session == launcher.pid and row.start >= launcher.start}
-        if launcher.pid in known or session & sure:
-            sure = _with_descendants(sure | session, table)
-    return _living(sure, table), _living(session - sure, table)
-
-
-def _living(pids: Iterable[int], table: dict[int, Row]) -> set[Identity]:
-    return {Identity(pid, table[pid].start) for pid in pids if not table[pid].dead}
+def _scan(look: census.Census, marker: str, launcher: Identity | None, agent: Identity | None) -> Scan:
+    return census.belonging(look, marker, launcher, agent)
 
 
 async def stop(
@@ -124,9 +90,13 @@ async def stop(
     it gets KILL too. `on_signal(number, whom)` is called with the graceful signal and with every round of KILL.
     """
     now = asyncio.get_running_loop().time
-    scan = functools.partial(_scan, marker, launcher, agent)
-    told = (await asyncio.to_thread(scan))[0] - {launcher}
-    await asyncio.to_thread(_send, graceful, told)
+
+    def scan(look: census.Census) -> Scan:
+        return _scan(look, marker, launcher, agent)
+
+    told = scan(await census.shared())[0] - {launcher}
+    if told:
+        await asyncio.to_thread(_send, graceful, told)
     on_signal(graceful, told)
     kill_at = now() + grace
     alone_since, empty, pause = now(), 0, POLL
@@ -134,7 +104,7 @@ async def stop(
         if now() > kill_at + give_up:
             return False
         await asyncio.sleep(pause)
-        sure, doubtful = await asyncio.to_thread(scan)
+        sure, doubtful = scan(await census.shared())
         others = (sure | doubtful) - {launcher}
         empty = 0 if sure | doubtful else empty + 1
         pause = min(pause * 1.5, CALM_POLL) if others and now() < kill_at else POLL
@@ -145,11 +115,11 @@ async def stop(
     return True
 
 
-def _kill(scan: Callable[[], Scan], spared: Identity | None) -> set[Identity]:
+def _kill(scan: Callable[[census.Census], Scan], spared: Identity | None) -> set[Identity]:
     """Kill all but the spared launcher; for BURST seconds without a pause while one that forks and exits gets away."""
     until, met, missed = time.monotonic() + BURST, set[Identity](), False
     while True:
-        if fresh := scan()[0] - met - {spared}:
+        if fresh := scan(census.take())[0] - met - {spared}:
             _send(signal.SIGSTOP, fresh)  # so that no parent forks while its children are killed
             missed = not _send(signal.SIGKILL, fresh)
         met |= fresh

@@ -31,6 +31,7 @@ from orchestrator.waiting import beside
 log = logging.getLogger(__name__)
 
 CLAIMS_AT_ONCE = 16
+EVENTS_AT_ONCE = 100
 Announce = Callable[[Mapping[str, Any]], None]
 
 
@@ -166,7 +167,7 @@ class Orchestrator:
     async def _claim(self) -> bool:
         """Claim for every free agent and begin the attempts; whether more may be claimable at once."""
         tokens = [mint() for _ in range(CLAIMS_AT_ONCE)]
-        team = await self._board.read(reviews.team)
+        team = await self._board.read_first(reviews.team)
         sweep, self._team = team != self._team, team  # before the write: a foreign commit beside it makes it None again
         try:
             claimed = await self._board.write(
@@ -214,10 +215,13 @@ class Orchestrator:
         if self._announce is None:
             return
         async with self._telling:
-            while found := await self._board.read(questions.events, self._told):
+            more = True
+            while more:
+                found = await self._board.read_first(questions.events, self._told, EVENTS_AT_ONCE)
                 for event in found:
                     self._told = event["id"]
                     self._announce(event)
+                more = len(found) == EVENTS_AT_ONCE  # else what came meanwhile is for the next time
 
     async def _fix_base_url(self) -> None:
         """The address agents were told stays while any of them lives."""
@@ -252,7 +256,7 @@ class Orchestrator:
     async def _pause(self) -> float:
         longest = min(self._settings.tick.longest_pause_seconds, self._sources.next_day_in())
         try:
-            due = await self._board.read(claims.next_time, self._board.clock.now())
+            due = await self._board.read_first(claims.next_time, self._board.clock.now())
         except sqlite3.Error:
             return 1.0
         if due is None:

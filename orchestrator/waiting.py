@@ -1,4 +1,4 @@
-"""Waiting for the first of several things, and having something done beside a block.
+"""Waiting for the first of several things, looking again and again, and having something done beside a block.
 
 Knows nothing of attempts or boards.
 """
@@ -6,6 +6,7 @@ Knows nothing of attempts or boards.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,6 +21,21 @@ async def first_of(*what: Awaitable[Any], within: float | None) -> None:
         for given, made in zip(what, waiting, strict=True):
             if made is not given:
                 made.cancel()
+
+
+SOON, CALM = 0.01, 0.1  # seconds between the first two looks, and at most between any two
+
+
+async def looks(within: float = math.inf) -> AsyncIterator[None]:
+    """Once for every look at what cannot be waited for: at first soon after each other, then calmly."""
+    pause = SOON
+    until = asyncio.get_running_loop().time() + within
+    while True:
+        yield
+        if asyncio.get_running_loop().time() + pause > until:
+            return
+        await asyncio.sleep(pause)
+        pause = min(CALM, pause * 1.5)
 
 
 @asynccontextmanager
