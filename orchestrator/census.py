@@ -65,7 +65,9 @@ def belonging(census: Census, marker: str, launcher: Identity | None, agent: Ide
     """
     rows = census.rows
     known = {one.pid for one in (launcher, agent) if one and one.pid in rows and rows[one.pid].start == one.start}
-    sure = _with_descendants(census, known | set(census.marked.get(os.fsencode(marker), ())))
+    since = launcher.start if launcher is not None else 0  # who is older carries the mark for another reason
+    marked = {pid for pid in census.marked.get(os.fsencode(marker), ()) if rows[pid].start >= since}
+    sure = _with_descendants(census, known | marked)
     session: set[int] = set()
     if launcher is not None and (launcher.pid not in rows or launcher.pid in known):
         session = {pid for pid in census.sessions.get(launcher.pid, ()) if rows[pid].start >= launcher.start}

@@ -29,6 +29,10 @@ from orchestrator.waiting import first_of
 
 LOOK_AGAIN = 5.0  # seconds between two tries to prove an attempt gone
 NOT_GONE = "a process of this attempt could not be ended: look at it with ps; nothing is claimed beside it"
+LAUNCHER_LOST = (
+    "its launcher was killed: what it left was looked for by session and by the mark in its environment, so a process "
+    "that has shed both is not found; look with ps"
+)
 Tell = Callable[[int, str, str], Awaitable[None]]
 
 
@@ -70,6 +74,8 @@ class Farewell:
             if not await self._proved_gone(attempt_id, launcher):
                 return LOOK_AGAIN
             status = await asyncio.to_thread(processes.read_status, directory)
+            if status is not None and status.phase in ("starting", "running"):
+                await self._tell(attempt_id, "launcher_lost", LAUNCHER_LOST)
         config = self._settings.agents.get(row["agent_id"])
         result = await asyncio.to_thread(result_of, config, directory, status.code if status else None)
         # Looked at again: while it was stopped, its launcher may have told who the agent was.

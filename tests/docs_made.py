@@ -22,6 +22,7 @@ from orchestrator.runners import runner
 from prompts.variables import BRIEF, READY, TOOLS
 from tests.docs_settings import settings
 from tests.layer_rules import MAY_ALSO_IMPORT, MAY_IMPORT, ROOT
+from tests.torture.corpus import CORPUS, LIMIT
 
 WIDTH = 100  # of help texts
 TOUR_BEGINS = "blackboard/slots.py"
@@ -123,6 +124,12 @@ def rules() -> str:
     )
 
 
+def torture() -> str:
+    """What agents may do, and how each of them ends."""
+    found = [(kind.does, f"`{kind.outcome}`", kind.says) for kind in CORPUS.values()]
+    return _table(("what your agent does", "outcome", "what becomes of it"), (*found, LIMIT))
+
+
 def tour() -> str:
     """The newcomer's six files, with the first sentence of each."""
     lines = [f"{n}. [`{file}`]({file}): {first_sentence(file)}" for n, file in enumerate(tour_files(), 1)]
@@ -210,7 +217,7 @@ def _lines(found: Iterable[tuple[str, ...]]) -> Iterator[str]:
 PARTS: dict[str, Callable[[], str]] = {
     "layers": layers, "states": diagram, "moves": moves, "outcomes": outcomes, "gates": task_gates, "rules": rules,
     "tour": tour, "decisions": decisions, "commands": commands, "settings": settings, "placeholders": placeholders,
-    "inherited": inherited, "variables": variables,
+    "inherited": inherited, "variables": variables, "torture": torture,
 }  # fmt: skip
 
 
