@@ -108,7 +108,7 @@ CORPUS: dict[str, Agent] = {
     "reports-after-its-end": Agent(
         "ends, and a child of it reports afterwards",
         "the report is refused and kept as evidence (`refusals`)",
-        "sh -c 'trap \"sleep 0.3; \\\"$0\\\" submit > late 2>&1; exit\" TERM; : > ready; while :; do sleep 0.1; done' \"$helper\" &\n"
+        "sh -c 'trap \"trap : TERM; sleep 0.3; \\\"$0\\\" submit > late 2>&1; exit\" TERM; : > ready; while :; do sleep 0.1; done' \"$helper\" &\n"
         "bb start; while [ ! -e ready ]; do sleep 0.02; done; exit 0\n",
         "no_report", code=0, refused=1, config={"policy": ONCE, "grace_seconds": 20},
     ),
