@@ -21,7 +21,7 @@ from tests.torture.corpus import CORPUS, ONCE, OTHER_USER
 from tests.vitals import vitals
 
 LOG_CAP = 1 << 20  # of the kinds that print much
-INTERVAL = 0.5  # seconds: the loop's shortest period here, and the most a step of it may be late
+INTERVAL = 1.0  # seconds: the loop's shortest period here, and the most a step of it may be late
 
 
 @pytest.fixture
