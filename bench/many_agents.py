@@ -2,7 +2,8 @@
 
 All live at one moment: each says that it has begun, waits for a file, hands in and ends. `due_to_started` is from
 the instant all are due until the agent's own first call is on the board; `call` is a heartbeat while all live.
-The baseline of the same run is what the agents themselves (a shell and its sleep) take of the memory.
+The baselines of the same run: the same number of bare shells started by a plain loop, and the memory of the shell
+that is the agent.
 
     python -m bench.many_agents [--agents 200]
 """
@@ -10,11 +11,25 @@ The baseline of the same run is what the agents themselves (a shell and its slee
 from __future__ import annotations
 
 import argparse
+import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from tests.crowd import Crowd, shown
 from tests.daemon import House
+
+
+def plain_starts_per_second(count: int) -> float:
+    """What a loop reaches that starts shells and does nothing else: no prompt, no directory, no record, no launcher."""
+    shells = []
+    began = time.monotonic()
+    for _ in range(count):
+        shells.append(subprocess.Popen(["/bin/sh", "-c", "read line"], stdin=subprocess.PIPE, start_new_session=True))
+    took = time.monotonic() - began
+    for shell in shells:
+        shell.communicate(b"\n")
+    return count / took
 
 
 def main() -> None:
@@ -28,6 +43,12 @@ def main() -> None:
             house.ends()
         finally:
             house.clear()
+    plain = plain_starts_per_second(wanted.agents)
+    found |= {
+        "plain_starts_per_second": round(plain, 1),
+        "plain_over_our_starts": round(plain / found["starts_per_second"], 1),
+        "launcher_over_shell_memory": round(found["launcher_pss_bytes"] / found["shell_pss_bytes"], 1),
+    }
     print(shown(found))
 
 

@@ -123,12 +123,14 @@ class Crowd:
         }
 
     def _launchers(self) -> None:
-        pids = [
-            row["launcher_pid"] for row in self.house.rows("SELECT launcher_pid FROM attempts WHERE gone_at IS NULL")
-        ]
+        """What each agent costs beside itself: its launcher, against the shell it started."""
+        rows = self.house.rows("SELECT launcher_pid, agent_pid FROM attempts WHERE gone_at IS NULL")
+        launchers = [pss(row["launcher_pid"]) for row in rows]
+        agents = [pss(row["agent_pid"]) for row in rows]
         self.found |= {
-            "launcher_rss_bytes": round(statistics.mean(vitals(pid).rss for pid in pids)),
-            "launcher_pss_bytes": round(statistics.mean(pss(pid) for pid in pids)),
+            "launcher_rss_bytes": round(statistics.mean(vitals(row["launcher_pid"]).rss for row in rows)),
+            "launcher_pss_bytes": round(statistics.mean(launchers)),
+            "shell_pss_bytes": round(statistics.mean(agents)),
         }
 
     def _all_gone(self) -> bool:

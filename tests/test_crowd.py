@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import census
+from orchestrator import census, processes
 from tests.crowd import Crowd, doubled
 from tests.daemon import House
 
@@ -85,6 +85,21 @@ async def test_who_asks_at_the_same_time_shares_one_look_and_it_begins_after_the
     assert len(looks) == 1
     assert all(one is looks[0] for one in found)
     assert await census.shared() is looks[1], "what was seen before somebody asked is no answer"
+
+
+async def test_fifty_stops_at_once_take_a_few_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+
+    def look() -> census.Census:
+        nonlocal looks
+        looks += 1
+        return take()
+
+    take = census.take
+    monkeypatch.setattr(census, "take", look)
+    proved = await asyncio.gather(*[processes.stop(f"nobody:{n}", None, None, grace=0) for n in range(50)])
+    assert all(proved)
+    assert looks < 20, "three for each would be a hundred and fifty"
 
 
 async def test_a_look_that_failed_is_the_error_of_those_who_asked_and_of_nobody_else(

@@ -134,6 +134,30 @@ def test_a_marker_counts_only_as_a_whole(attempt: Attempt) -> None:
             process.wait()
 
 
+async def test_who_carries_the_mark_and_is_older_than_the_launcher_is_a_stranger(attempt: Attempt) -> None:
+    def marked() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(["sleep", "30"], env={"PATH": PATH, processes.MARKER: attempt.marker})
+
+    older = marked()
+    try:
+        until(lambda: processes.members(attempt.marker, None))
+        one = processes.identity(older.pid)
+        assert one is not None
+        await asyncio.sleep(0.02)  # a start is told in hundredths of a second
+        status = attempt.start("sleep", "20")
+        newer = marked()
+        try:
+            assert await stop(attempt, status)
+            assert newer.wait() == -signal.SIGTERM, "it cannot be told from one of ours"
+            assert processes.alive(one)
+        finally:
+            newer.kill()
+            newer.wait()
+    finally:
+        older.kill()
+        older.wait()
+
+
 def test_the_session_of_a_stranger_that_got_the_launchers_pid_does_not_count(stranger: Identity) -> None:
     launcher = Identity(stranger.pid, stranger.start - 1)
     assert processes.members("nobody", launcher) == set()

@@ -241,6 +241,20 @@ async def test_the_next_try_begins_when_the_former_attempt_is_gone(house: House)
     assert 0 <= seconds_between(first["gone_at"], second["claimed_at"]) < 10
 
 
+async def test_a_crowd_of_callers_does_not_hold_the_tick_up(house: House) -> None:
+    async with running(house) as room:
+        await eventually(lambda: room.orchestrator.stale_for() is not None)
+        readers = [await room.board._readers.get() for _ in range(2)]  # every one is busy with calls of agents
+        try:
+            task = await room.post()
+            await eventually(lambda: house.events(task, "claim"), lambda: house.story(task))
+            await eventually(lambda: "claim" in [event["verb"] for event in room.told])
+        finally:
+            for reader in readers:
+                room.board._readers.put_nowait(reader)
+        await room.reaches(task, "done")
+
+
 # --- How much at once -------------------------------------------------------------------------------------------
 
 
