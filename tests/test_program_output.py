@@ -224,6 +224,12 @@ def test_mini() -> None:
         "ok", True, "done", cost_usd=0.5
     )
     assert read("mini-swe-agent", report=info("Submitted", "done", 0)).cost_usd is None
+    spent = {"prompt_tokens": 100, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 30}}
+    answers = [{"role": "assistant", "extra": {"response": {"usage": each}}} for each in (spent, {"prompt_tokens": 5})]
+    told = {"info": {"exit_status": "Submitted", "submission": "done\n"}, "messages": [{"role": "user"}, *answers]}
+    assert read("mini-swe-agent", report=json.dumps(told)) == Result(
+        "ok", True, "done", input_tokens=75, cached_tokens=30, output_tokens=10
+    )
     failed = read("mini-swe-agent", "", 1, report=info("AuthenticationError", "", 0))
     assert (failed.status, failed.text, failed.failure_kind) == ("error", "AuthenticationError", "auth")
     assert read("mini-swe-agent", report=info("RateLimitError", "", 0)).failure_kind == "rate_limit"

@@ -1,90 +1,146 @@
-"""The real pi, as npm has it, under a real daemon: a task to its end with a model of our own, and one that is refused.
+"""The real programs, as their registries have them, under a real daemon, with a model of ours and nothing but loopback.
 
-Long, and needs npm once: set PI_INSTALLED to a folder in which `npm install --ignore-scripts
-@mariozechner/pi-coding-agent@0.73.1` was run, or let the test do that (200 MB). Only loopback is reached while it runs.
+All of it is long but one task with codex and one with claude; `tests.programs.getting` says where they come from.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
+import errno
+import socket
+import sqlite3
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from tests.daemon import House
-from tests.model_stub import LAST_WORD, model
+from tests.daemon import House, until
+from tests.model import IN, LAST_WORD, OUT, Model, Refusal, model, wait_then_hand_in
+from tests.programs.alone import alone, permitted, ways_out
+from tests.programs.getting import SECONDS, got
+from tests.programs.settings import TOLD, agent
 
-pytestmark = pytest.mark.long
-PACKAGE = "@mariozechner/pi-coding-agent@0.73.1"
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if folder := os.environ.get("PI_INSTALLED"):
-        return Path(folder)
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not here")
-    made = tmp_path_factory.mktemp("npm")
-    words = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(made), PACKAGE]
-    subprocess.run(words, check=True, timeout=600)
-    return made
+pytestmark = pytest.mark.timeout(SECONDS)
+ALWAYS = ("codex", "claude")  # native: they need nothing of the machine, and start in no time
+EVERY = [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.long) for name in TOLD]
+LIMITS = {"startup_seconds": 100.0, "idle_seconds": 150.0, "wall_seconds": 200.0, "max_tries": 1}
+SLOW = 150.0  # seconds: a start takes up to ten on a busy machine, and some try again for a minute
 
 
-def house_of(folder: Path, installed: Path, port: int) -> House:
-    house = House(folder, policy={"startup_seconds": 60.0, "wall_seconds": 100.0, "max_tries": 1})
-    offered = {
-        "id": "M",
-        "name": "M",
-        "reasoning": False,
-        "input": ["text"],
-        "contextWindow": 200000,
-        "maxTokens": 8192,
-    }
-    offered["cost"] = {"input": 1, "output": 2, "cacheRead": 0, "cacheWrite": 0}
-    provider = {
-        "baseUrl": f"http://127.0.0.1:{port}/v1",
-        "api": "openai-completions",
-        "apiKey": "k",
-        "models": [offered],
-    }
-    settings = folder / ".pi/agent/models.json"
-    settings.parent.mkdir(parents=True)
-    settings.write_text(json.dumps({"providers": {"stub": provider}}))
-    binary = str(installed / "node_modules/.bin/pi")
-    program = {"binary": binary, "model": "M", "args": ["--provider", "stub"]}
-    house.agents["ada"] = {"runner": "pi", "program": program}
-    return house
+# US dollars for two calls, by the prices that each was told, or has. The others tell none.
+COST = {"claude": 0.0009, "opencode": 0.00024, "pi": 0.00024}
+# What the model is refused with, and what each program lets us know of it. Others try again for minutes.
+REFUSED = {
+    "codex": {"auth": "auth", "rate_limit": "rate_limit", "overflow": "context"},
+    "claude": {"auth": "auth", "rate_limit": "rate_limit", "overflow": "context"},
+    "opencode": {"auth": "auth", "overflow": "context"},
+    "gemini": {"auth": "auth", "rate_limit": "rate_limit"},
+    "pi": {"auth": "auth", "rate_limit": "rate_limit", "overflow": "context"},
+    "qwen": {"auth": "auth", "rate_limit": "rate_limit"},
+    "mini-swe-agent": {"auth": "auth"},
+}
 
 
-def test_a_real_run_is_read_to_its_cost(tmp_path: Path, installed: Path) -> None:
-    with model() as (port, _):
-        house = house_of(tmp_path / "house", installed, port)
+@contextmanager
+def house_of(folder: Path, name: str, **orders: object) -> Iterator[tuple[House, Model]]:
+    """A running house with one agent of this program, and its model; nothing of it is left afterwards."""
+    binary = got(name)
+    with permitted(), alone(), model(**orders) as asked:
+        house = House(folder, policy=LIMITS)
+        house.agents["ada"], files = agent(name, asked.url, str(binary))
+        for path, text in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
         try:
             house.start()
-            task = house.post("ada")
-            house.reaches(task, "done")
-            (attempt,) = house.attempts(task)
-            assert (attempt["outcome"], attempt["result"], attempt["model"]) == ("submitted", LAST_WORD, "M")
-            assert (attempt["input_tokens"], attempt["output_tokens"], attempt["provider"]) == (200, 20, "stub")
-            assert attempt["cost_usd"] == pytest.approx(0.00024)
+            yield house, asked
             house.ends()
         finally:
             house.clear()
 
 
-def test_a_model_that_is_not_there_is_told_though_it_exits_with_zero(tmp_path: Path, installed: Path) -> None:
-    house = house_of(tmp_path / "house", installed, 1)
-    try:
-        house.start()
-        task = house.post("ada")
-        house.reaches(task, "failed")
+def test_there_is_no_way_out_for_us_and_for_what_we_start() -> None:
+    before = ways_out()
+    with permitted(), alone():
+        assert ways_out() == []
+        with socket.socket() as one, pytest.raises(OSError) as refused:
+            one.connect(("192.0.2.1", 80))
+        assert refused.value.errno == errno.ENETUNREACH
+        seen = subprocess.run(["cat", "/proc/net/dev", "/proc/net/route"], capture_output=True, text=True).stdout
+        assert len(seen.splitlines()) == 4, f"two headings, loopback, one heading: {seen}"
+    assert ways_out() == before
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_task_goes_to_its_end(tmp_path: Path, name: str) -> None:
+    with house_of(tmp_path / "house", name) as (house, asked):
+        task = house.post("ada", "Say hello")
+        gone(house, task)
         (attempt,) = house.attempts(task)
-        assert (attempt["outcome"], attempt["exit_code"], attempt["failure_kind"]) == ("crashed", 0, "network"), (
-            attempt["detail"]
+        assert (attempt["outcome"], house.task(task)["status"]) == ("submitted", "done"), logs(house, attempt["id"])
+        assert house.value("SELECT content FROM outputs") == "hello\n"
+        assert (attempt["failure_kind"], attempt["result"]) == (None, LAST_WORD)
+        assert (attempt["input_tokens"], attempt["output_tokens"]) == (2 * IN, 2 * OUT)
+        assert (attempt["cost_usd"] or 0) == pytest.approx(COST.get(name, 0))
+        assert bool(attempt["session_id"]) == (name != "mini-swe-agent")
+        assert len(asked.requests) == (3 if name == "opencode" else 2), "opencode asks for a title beside the work"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "refuses"), [(name, each) for name in REFUSED for each in REFUSED[name]])
+def test_a_refusal_of_the_model_is_known(tmp_path: Path, name: str, refuses: Refusal) -> None:
+    with house_of(tmp_path / "house", name, refuses=refuses) as (house, _):
+        task = house.post("ada", "Say hello")
+        gone(house, task)
+        (attempt,) = house.attempts(task)
+        print(
+            "SEEN",
+            name,
+            refuses,
+            attempt["outcome"],
+            attempt["failure_kind"],
+            attempt["exit_code"],
+            attempt["detail"],
+            seconds(attempt),
         )
-        house.ends()
-    finally:
-        house.clear()
+        assert attempt["failure_kind"] == REFUSED[name][refuses], logs(house, attempt["id"])
+        assert attempt["outcome"] == ("rate_limited" if refuses == "rate_limit" else "crashed")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", TOLD)
+def test_a_stop_ends_the_tool_too(tmp_path: Path, name: str) -> None:
+    """The tool waits in a process group of its own, and would ask for review as soon as the wait is over."""
+    with house_of(tmp_path / "house", name, script=wait_then_hand_in) as (house, _):
+        task = house.post("ada", "Say hello")
+        until(lambda: waiting(house, task), SLOW, story=lambda: house.story(task))
+        asked_at = time.monotonic()
+        assert house.operate(task, "cancel", "enough") == "cancelled"
+        gone(house, task)
+        print("SEEN", name, "stop", round(time.monotonic() - asked_at, 1))
+        assert house.left_of(task) == set()
+        assert house.task(task)["status"] == "cancelled"
+        assert house.rows("SELECT id FROM outputs") == []
+
+
+def gone(house: House, task: int) -> None:
+    """Wait until the task's one attempt is proved gone."""
+    until(lambda: house.attempts(task) and house.attempts(task)[0]["gone_at"], SLOW, story=lambda: house.story(task))
+
+
+def waiting(house: House, task: int) -> bool:
+    """Whether the shell tool has reached its wait."""
+    marks = (Path(f"/proc/{one.pid}/cmdline") for one in house.left_of(task))
+    return any(b"tail\0-f" in mark.read_bytes() for mark in marks if mark.exists())
+
+
+def logs(house: House, attempt: int) -> str:
+    return "\n".join(house.attempt_file(attempt, name).read_text() for name in ("stdout.log", "stderr.log"))
+
+
+def seconds(attempt: sqlite3.Row) -> float:
+    began, ended = (datetime.fromisoformat(attempt[name]) for name in ("spawned_at", "gone_at"))
+    return (ended - began).total_seconds()
