@@ -51,6 +51,8 @@ CREATE TABLE whole_board (
   day_usd      REAL    CHECK (day_usd > 0),           -- what all agents together may spend a day; null: no limit
   day_tokens   INTEGER CHECK (day_tokens > 0),
   budget_action TEXT NOT NULL DEFAULT 'pause' CHECK (budget_action IN ('warn','pause','stop')),
+  budget_warned_at TEXT,                              -- last told that a day's budget is nearly spent, ...
+  budget_spent_at TEXT,                               -- ... and that it is
   rev          INTEGER NOT NULL DEFAULT 0,
   actor        TEXT NOT NULL DEFAULT 'sql'            -- who made the last change
 ) STRICT;
@@ -85,6 +87,8 @@ CREATE TABLE agents (
   day_usd      REAL    CHECK (day_usd > 0),                        -- what it may spend a day; null: no limit
   day_tokens   INTEGER CHECK (day_tokens > 0),
   budget_action TEXT NOT NULL DEFAULT 'pause' CHECK (budget_action IN ('warn','pause','stop')),
+  budget_warned_at TEXT,                                           -- last told that a day's budget is nearly spent, ...
+  budget_spent_at TEXT,                                            -- ... and that it is
   rev          INTEGER NOT NULL DEFAULT 0,
   actor        TEXT NOT NULL DEFAULT 'sql',                        -- who made the last change
   created_at   TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now'))
@@ -258,6 +262,7 @@ CREATE TABLE attempts (
   fingerprint   TEXT,                               -- of how it ended badly: equal when it is the same failure
   peak_rss_bytes INTEGER,                           -- the most memory its processes were seen to hold together
   cpu_seconds   REAL,                               -- processor time its processes were seen to have used
+  budget_told   INTEGER NOT NULL DEFAULT 0,         -- so many percent of its own or its task's budget: told
   abroad_at     TEXT,                               -- ended, but its run may go on elsewhere: nothing we see can prove it gone
 
   ended_at    TEXT,                                 -- from here its token writes nothing
@@ -272,6 +277,8 @@ CREATE UNIQUE INDEX one_attempt_not_gone ON attempts(task_id) WHERE gone_at IS N
 CREATE INDEX attempts_not_gone ON attempts(agent_id) WHERE gone_at IS NULL;
 -- The breaker: an agent's latest attempts.
 CREATE INDEX attempts_of_agent ON attempts(agent_id, id);
+-- What was spent on one day: only that day's attempts are read.
+CREATE INDEX attempts_by_claim ON attempts(claimed_at);
 
 CREATE TABLE events (
   id         INTEGER PRIMARY KEY CHECK (id > 0),
@@ -469,14 +476,15 @@ INSERT INTO outcomes (outcome, charged, settles, meaning) VALUES
   ('dry_run',       0, 0, 'rendered and recorded, not started'),
   ('rate_limited',  0, 0, 'the model''s provider asked to come back later'),
   ('busy',          0, 0, 'what the program needs alone was in use by another run'),
-  ('stopped',       0, 0, 'the orchestrator stopped and took the agent with it'),
+  ('stopped',       0, 0, 'the orchestrator took the agent with it when it stopped, or when a day''s budget was spent'),
   ('no_report',     1, 0, 'the process ended with exit 0 and never reported a result'),
   ('crashed',       1, 0, 'the process ended with another exit code'),
   ('killed',        1, 0, 'a signal that was not ours ended the process'),
   ('lost',          1, 0, 'the process is gone and left no exit status'),
   ('no_start',      1, 0, 'no sign of life within startup_seconds'),
   ('idle',          1, 0, 'no call and no output for idle_seconds'),
-  ('timed_out',     1, 0, 'longer than wall_seconds');
+  ('timed_out',     1, 0, 'longer than wall_seconds'),
+  ('over_budget',   1, 0, 'it, or its task, has spent more than it may');
 
 -- T1  Only legal moves. A verb names itself and its actor's role; a bare UPDATE gets the arrow's default verb.
 CREATE TRIGGER task_move_is_legal BEFORE UPDATE OF status ON tasks

@@ -1,12 +1,10 @@
-"""Agents and projects on the board: taking them over from the configuration, and the breaker."""
+"""Agents and projects on the board: taking them over from the configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from blackboard.board import Tx
-from blackboard.pauses import Target, pause
-from blackboard.record import Record
 
 PROJECT = """
 INSERT INTO projects (id, title, created_at) VALUES (:id, :title, :now)
@@ -54,16 +52,3 @@ def disable_others(tx: Tx, agents: Iterable[str], actor: str = "engine:config") 
     for agent in others:
         tx.run(DISABLE, agent=agent, actor=actor)
     return others
-
-
-LATEST = "SELECT outcome FROM attempts WHERE agent_id = :agent ORDER BY id DESC LIMIT :most"
-BREAKER = 3
-
-
-def trip_breaker(tx: Tx, attempt: Record, outcome: str, detail: str) -> bool:
-    """After the third attempt in a row that could not be started for one reason: pause the agent, with a notice."""
-    latest = [row["outcome"] for row in tx.all(LATEST, agent=attempt["agent_id"], most=BREAKER)]
-    if latest != [outcome] * BREAKER:
-        return False
-    reason = f"{BREAKER} attempts in a row could not be started ({outcome}: {detail}); mend the configuration, then resume it"
-    return pause(tx, Target("agent", attempt["agent_id"]), reason=reason, actor="engine:breaker")

@@ -39,6 +39,15 @@ def get(rows: Rows, attempt_id: int) -> sqlite3.Row:
     return row
 
 
+FAILURE_KIND = "SELECT failure_kind FROM attempts WHERE id = :id"
+
+
+def kind_of_failure(rows: Rows, attempt_id: int) -> str | None:
+    """What its program said why it failed, in one word; None where it said nothing."""
+    row = rows.one(FAILURE_KIND, id=attempt_id)
+    return row["failure_kind"] if row else None
+
+
 PREPARED = "UPDATE attempts SET workspace = :workspace, session_key = :session_key WHERE id = :id"
 
 

@@ -192,3 +192,8 @@ class TaskReport(ChildReport):
     startup_seconds: Annotated[float, Field(gt=0, le=1e8)] | None = None
     max_rejections: Annotated[int, Field(ge=0, le=1000)] | None = None
     needs_output: bool | None = None
+    max_same: Annotated[int, Field(ge=1, le=1000)] | None = None
+    attempt_usd: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    attempt_tokens: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    task_usd: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    task_tokens: Annotated[int, Field(ge=1, le=2**53)] | None = None

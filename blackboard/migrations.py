@@ -66,6 +66,8 @@ CREATE TABLE spooled (
 ALTER TABLE whole_board ADD COLUMN day_usd REAL CHECK (day_usd > 0);
 ALTER TABLE whole_board ADD COLUMN day_tokens INTEGER CHECK (day_tokens > 0);
 ALTER TABLE whole_board ADD COLUMN budget_action TEXT NOT NULL DEFAULT 'pause' CHECK (budget_action IN ('warn','pause','stop'));
+ALTER TABLE whole_board ADD COLUMN budget_warned_at TEXT;
+ALTER TABLE whole_board ADD COLUMN budget_spent_at TEXT;
 CREATE TABLE accounts (
   id            TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 70 AND id NOT GLOB '*[^A-Za-z0-9._:-]*'),
   paused_at     TEXT,
@@ -86,6 +88,8 @@ ALTER TABLE agents ADD COLUMN memory_bytes INTEGER NOT NULL DEFAULT 0 CHECK (mem
 ALTER TABLE agents ADD COLUMN day_usd REAL CHECK (day_usd > 0);
 ALTER TABLE agents ADD COLUMN day_tokens INTEGER CHECK (day_tokens > 0);
 ALTER TABLE agents ADD COLUMN budget_action TEXT NOT NULL DEFAULT 'pause' CHECK (budget_action IN ('warn','pause','stop'));
+ALTER TABLE agents ADD COLUMN budget_warned_at TEXT;
+ALTER TABLE agents ADD COLUMN budget_spent_at TEXT;
 ALTER TABLE tasks ADD COLUMN checks TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(checks));
 ALTER TABLE tasks ADD COLUMN proof TEXT CHECK (proof IN ('wanted','passed','failed'));
 ALTER TABLE tasks ADD COLUMN max_same INTEGER NOT NULL DEFAULT 3 CHECK (max_same >= 1);
@@ -97,6 +101,7 @@ ALTER TABLE attempts ADD COLUMN resumes INTEGER REFERENCES attempts(id);
 ALTER TABLE attempts ADD COLUMN session_totals TEXT CHECK (session_totals IS NULL OR json_valid(session_totals));
 ALTER TABLE attempts ADD COLUMN reset_at TEXT;
 ALTER TABLE attempts ADD COLUMN fingerprint TEXT;
+ALTER TABLE attempts ADD COLUMN budget_told INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempts ADD COLUMN peak_rss_bytes INTEGER;
 ALTER TABLE attempts ADD COLUMN cpu_seconds REAL;
 CREATE TABLE checks (
@@ -132,6 +137,7 @@ CREATE TABLE workspaces (
   removed_at TEXT,
   CHECK ((task_id IS NULL) <> (agent_id IS NULL))
 ) STRICT;
+CREATE INDEX attempts_by_claim ON attempts(claimed_at);
 CREATE INDEX checks_of_task ON checks(task_id, id);
 CREATE UNIQUE INDEX one_check_at_once ON checks(task_id) WHERE ended_at IS NULL;
 CREATE UNIQUE INDEX one_workspace_a_path ON workspaces(path) WHERE removed_at IS NULL;

@@ -41,6 +41,11 @@ class Policy:
     max_rejections: int = 3
     needs_output: bool = True
     waits_for_children: bool = True
+    max_same: int = 3
+    attempt_usd: float | None = None  # None: no limit
+    attempt_tokens: int | None = None
+    task_usd: float | None = None
+    task_tokens: int | None = None
 
     def but(self, overrides: Mapping[str, Any]) -> Policy:
         """This policy with some numbers replaced; None and unknown names are passed over."""

@@ -6,8 +6,10 @@ verdict: that is the reviewer's, a person's, or `review = auto`.
 
 from __future__ import annotations
 
+from blackboard import attempts, breaker, loops
 from blackboard.board import Rows, Tx
 from blackboard.clock import plus
+from blackboard.fingerprints import fingerprint
 from blackboard.move import get
 from blackboard.policy import next_try
 from blackboard.record import Record
@@ -29,7 +31,7 @@ def hand_over(tx: Tx, task_id: int, reason: str) -> bool:
 # --- A review that ended without a verdict ---------------------------------------------------------------
 
 END = """
-UPDATE attempts SET outcome = :outcome, detail = coalesce(:detail, detail), ended_at = :now,
+UPDATE attempts SET outcome = :outcome, detail = coalesce(:detail, detail), ended_at = :now, fingerprint = :fingerprint,
        exit_code = coalesce(:exit_code, exit_code), exit_signal = coalesce(:exit_signal, exit_signal)
  WHERE id = :id AND ended_at IS NULL
 """
@@ -55,8 +57,11 @@ def end_badly(
 ) -> str:
     """End a reviewer's attempt that gave no verdict; the task stays in review, for another try or for a person."""
     ended = tx.run(
-        END, id=attempt["id"], outcome=outcome, detail=detail, now=tx.now, exit_code=exit_code, exit_signal=exit_signal
-    )
+        END, id=attempt["id"], outcome=outcome, detail=detail, now=tx.now, exit_code=exit_code, exit_signal=exit_signal,
+        fingerprint=fingerprint(outcome, attempts.kind_of_failure(tx, attempt["id"]), detail),
+    )  # fmt: skip
+    if ended:
+        breaker.trip(tx, attempt, outcome, detail)
     task = get(tx, attempt["task_id"])
     if not ended or task["status"] != "review":
         return str(task["status"])
@@ -64,6 +69,8 @@ def end_badly(
     wait = next_try(task, outcome, count, most=task["max_review_tries"])
     if wait is None:
         hand_over(tx, task["id"], f"{_times(count)} ended without a verdict, the last one {_why(outcome, detail)}")
+    elif circle := loops.never_reviewed(tx, task, outcome, detail):
+        hand_over(tx, task["id"], circle)
     elif wait:
         tx.run(WAIT, id=task["id"], until=plus(tx.now, wait), actor=ENGINE)
     hand_over_hopeless(tx, task["id"])  # its reviewer may have been taken away meanwhile

@@ -79,6 +79,11 @@ class _Wish(BaseModel):
     max_rejections: Annotated[int, Field(ge=0, le=1000)] | None = None
     needs_output: bool | None = None
     waits_for_children: bool | None = None
+    max_same: Annotated[int, Field(ge=1, le=1000)] | None = None
+    attempt_usd: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    attempt_tokens: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    task_usd: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    task_tokens: Annotated[int, Field(ge=1, le=2**53)] | None = None
 
 
 _CLOCK_TIME = re.compile(r"^\d{2}:\d{2}(:\d{2})?$")

@@ -82,7 +82,9 @@ OUTCOMES: dict[str, Outcome] = {
     "dry_run": Outcome(False, False, "rendered and recorded, not started"),
     "rate_limited": Outcome(False, False, "the model's provider asked to come back later"),
     "busy": Outcome(False, False, "what the program needs alone was in use by another run"),
-    "stopped": Outcome(False, False, "the orchestrator stopped and took the agent with it"),
+    "stopped": Outcome(
+        False, False, "the orchestrator took the agent with it when it stopped, or when a day's budget was spent"
+    ),
     "no_report": Outcome(True, False, "the process ended with exit 0 and never reported a result"),
     "crashed": Outcome(True, False, "the process ended with another exit code"),
     "killed": Outcome(True, False, "a signal that was not ours ended the process"),
@@ -90,6 +92,7 @@ OUTCOMES: dict[str, Outcome] = {
     "no_start": Outcome(True, False, "no sign of life within startup_seconds"),
     "idle": Outcome(True, False, "no call and no output for idle_seconds"),
     "timed_out": Outcome(True, False, "longer than wall_seconds"),
+    "over_budget": Outcome(True, False, "it, or its task, has spent more than it may"),
 }
 
 

@@ -13,10 +13,11 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from blackboard import families, reviews
+from blackboard import attempts, breaker, families, loops, reviews
 from blackboard.board import Tx
 from blackboard.clock import plus
 from blackboard.errors import Fenced, Invalid, NotFound, Refused
+from blackboard.fingerprints import fingerprint
 from blackboard.move import get, move
 from blackboard.policy import Policy, next_try
 from blackboard.record import Record
@@ -26,11 +27,11 @@ POST = """
 INSERT INTO tasks (project_id, agent_id, role, title, description, task_type, priority, must_haves, data, actor, reason,
   moved_at, posted_at, due_at, not_before, parent_id, slot_id, occurrence, max_tries, backoff_seconds, backoff_cap_seconds,
   wall_seconds, idle_seconds, startup_seconds, settle_seconds, review, reviewer, max_review_tries, max_rejections,
-  needs_output, waits_for_children)
+  needs_output, waits_for_children, max_same, attempt_usd, attempt_tokens, task_usd, task_tokens)
 VALUES (:project, :agent, :role, :title, :description, :task_type, :priority, :must_haves, :data, :actor, :reason,
   :now, :now, :due_at, :not_before, :parent_id, :slot_id, :occurrence, :max_tries, :backoff_seconds, :backoff_cap_seconds,
   :wall_seconds, :idle_seconds, :startup_seconds, :settle_seconds, :review, :reviewer, :max_review_tries, :max_rejections,
-  :needs_output, :waits_for_children)
+  :needs_output, :waits_for_children, :max_same, :attempt_usd, :attempt_tokens, :task_usd, :task_tokens)
 """
 NEED = "INSERT INTO dependencies (task_id, needs_id) VALUES (:task, :needs)"
 
@@ -125,6 +126,8 @@ def submit(tx: Tx, attempt: Record, *, actor: str, detail: str | None = None, ta
     if task["review"] == "auto":
         status = approve(tx, task["id"], actor="engine:policy", reason="review = auto")
     reviews.hand_over_hopeless(tx, task["id"])
+    if circle := loops.unchanged(tx, task["id"]):
+        reviews.hand_over(tx, task["id"], circle)
     return status
 
 
@@ -132,11 +135,11 @@ def block(tx: Tx, attempt: Record, *, actor: str, kind: str, question: str, task
     """The agent needs something: the task waits for an answer."""
     task = task or live_task(tx, attempt)
     _ends(tx, attempt, "blocked", question)
-    return move(tx, task, "block", actor=actor, kind=kind, reason=question)
+    return move(tx, task, "block", actor=actor, kind=kind, reason=loops.asked_again(tx, attempt, question))
 
 
 ENDS = """
-UPDATE attempts SET outcome = :outcome, detail = coalesce(:detail, detail),
+UPDATE attempts SET outcome = :outcome, detail = coalesce(:detail, detail), fingerprint = :fingerprint,
        exit_code = coalesce(:exit_code, exit_code), exit_signal = coalesce(:exit_signal, exit_signal)
  WHERE id = :id AND ended_at IS NULL
 """
@@ -147,7 +150,10 @@ def _ends(
     exit_code: int | None = None, exit_signal: int | None = None,
 ) -> None:  # fmt: skip
     """Say how the attempt ends, before the move that ends it."""
-    tx.run(ENDS, id=attempt["id"], outcome=outcome, detail=detail, exit_code=exit_code, exit_signal=exit_signal)
+    tx.run(
+        ENDS, id=attempt["id"], outcome=outcome, detail=detail, exit_code=exit_code, exit_signal=exit_signal,
+        fingerprint=fingerprint(outcome, attempts.kind_of_failure(tx, attempt["id"]), detail),
+    )  # fmt: skip
 
 
 TRIES = """
@@ -186,6 +192,7 @@ def end_badly(
     _ends(tx, attempt, outcome, detail, exit_code, exit_signal)
     wait = next_try(task, outcome, tries(tx, task["id"]), final=final)
     reason = f"{outcome}: {detail}" if detail else f"{outcome}: {OUTCOMES[outcome].meaning}"
+    breaker.trip(tx, attempt, outcome, detail)
     if wait is None:
         status = move(tx, task, "fail", actor=actor, reason=reason)
         families.follow(tx, task["id"])
@@ -193,7 +200,14 @@ def end_badly(
     charged = OUTCOMES[outcome].charged
     verb = "release" if task["status"] == "claimed" and not charged else "retry"
     status = move(tx, task, verb, actor=actor, reason=reason, not_before=plus(tx.now, wait) if wait else None)
+    if question := loops.no_progress(tx, task, outcome, detail):
+        return _ask(tx, task["id"], question)
     return _block_again(tx, task["id"]) or status
+
+
+def _ask(tx: Tx, task_id: int, question: str) -> str:
+    """Have a person say how a pending task is to go on."""
+    return move(tx, get(tx, task_id), "block", actor="engine:policy", kind="needs_input", reason=question)
 
 
 def approve(tx: Tx, task_id: int, *, actor: str, reason: str | None = None) -> str:
@@ -219,7 +233,7 @@ def reject(tx: Tx, task_id: int, *, actor: str, remark: str) -> str:
     count = int(row["n"]) if row else 0
     if count > task["max_rejections"]:
         question = f"rejected {count} times, more than {task['max_rejections']}: answer how to go on, or cancel it"
-        return move(tx, get(tx, task_id), "block", actor="engine:policy", kind="needs_input", reason=question)
+        return _ask(tx, task_id, question)
     return _block_again(tx, task_id) or status
 
 

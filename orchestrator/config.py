@@ -31,7 +31,7 @@ from orchestrator import config_openclaw, config_program
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_origins import Layers
 from orchestrator.config_program import Program, ProgramName
-from orchestrator.config_types import MOST, File, Name, Seconds, SomeSeconds, Word, fields
+from orchestrator.config_types import MOST, File, Name, Seconds, SomeSeconds, Tokens, Usd, Word, fields
 
 PLACEHOLDERS = frozenset(
     ("prompt_file", "workspace", "directory", "task", "attempt", "agent", "project", "base_url", "session_key")
@@ -117,6 +117,11 @@ class PolicyNumbers(Part):
     max_rejections: int = Field(3, ge=0, le=MOST)
     needs_output: bool = True
     waits_for_children: bool = True
+    max_same: int = Field(3, ge=1, le=MOST)
+    attempt_usd: Usd | None = None
+    attempt_tokens: Tokens | None = None
+    task_usd: Usd | None = None
+    task_tokens: Tokens | None = None
 
 
 class Project(Part):

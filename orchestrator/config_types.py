@@ -10,6 +10,8 @@ from pydantic import AfterValidator, Field
 
 Seconds = Annotated[float, Field(ge=0, le=10 * 366 * 86400, allow_inf_nan=False)]
 SomeSeconds = Annotated[float, Field(gt=0, le=10 * 366 * 86400, allow_inf_nan=False)]
+Usd = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+Tokens = Annotated[int, Field(ge=1, le=2**53)]
 MOST = 2**31 - 1  # of anything that is counted: the board keeps whole numbers of 64 bits, and nobody needs those
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 

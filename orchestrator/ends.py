@@ -6,7 +6,6 @@ Each is one transaction, run again with the same result. Never signals anybody a
 from __future__ import annotations
 
 from blackboard import attempts, verbs
-from blackboard.agents import trip_breaker
 from blackboard.board import Tx
 from orchestrator.processes import Status
 from orchestrator.runners.result import Result
@@ -25,8 +24,6 @@ def end(tx: Tx, attempt_id: int, found: Verdict, result: Result | None = None) -
     verbs.end_badly(
         tx, attempt, found.outcome, actor=ENGINE, detail=found.detail, exit_code=found.code, exit_signal=found.signal
     )
-    if found.outcome in ("spawn_failed", "prompt_failed"):
-        trip_breaker(tx, attempt, found.outcome, found.detail)
     return True
 
 

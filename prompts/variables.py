@@ -38,6 +38,11 @@ NOT_MORE = frozenset(
         "max_rejections",
         "needs_output",
         "waits_for_children",
+        "max_same",
+        "attempt_usd",
+        "attempt_tokens",
+        "task_usd",
+        "task_tokens",
     ]
 )
 

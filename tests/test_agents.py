@@ -98,7 +98,7 @@ def ends(tx: Tx, outcome: str) -> bool:
     task = scenes.post(tx)
     attempt = scenes.claim(tx, task)
     verbs.end_badly(tx, attempt, outcome, actor="engine:monitor", detail="no such file")
-    tripped = agents.trip_breaker(tx, attempt, outcome, "no such file")
+    tripped = pauses.state(tx, Target("agent", "ada")).since is not None
     scenes.see_off(tx, task)
     return tripped
 
@@ -132,7 +132,7 @@ async def test_one_agents_failures_do_not_pause_another(board: Board) -> None:
             task = scenes.post(tx, agent=agent)
             attempt = scenes.claim(tx, task, agent)
             verbs.end_badly(tx, attempt, "spawn_failed", actor="engine:monitor")
-            seen.append(agents.trip_breaker(tx, attempt, "spawn_failed", "x"))
+            seen.append(pauses.state(tx, Target("agent", agent)).since is not None)
         return seen
 
     assert await board.write(life) == [False] * 4

@@ -11,12 +11,14 @@ import pytest
 from blackboard import (
     agents,
     attempts,
+    breaker,
     briefs,
     claims,
     explaining,
     families,
     handed_in,
     journal,
+    loops,
     move,
     pauses,
     planned,
@@ -261,7 +263,13 @@ HOT = {
     attempts.SEEN: "INTEGER PRIMARY KEY (rowid=?)",
     attempts.GONE: "INTEGER PRIMARY KEY (rowid=?)",
     attempts.TOLD: "INTEGER PRIMARY KEY (rowid=?)",
-    agents.LATEST: "attempts_of_agent (agent_id=?)",
+    breaker.LATEST: "attempts_of_agent (agent_id=?)",
+    breaker.LATEST_TOLD: "attempts_of_agent (agent_id=?)",
+    breaker.FINGERPRINT: "INTEGER PRIMARY KEY (rowid=?)",
+    attempts.FAILURE_KIND: "INTEGER PRIMARY KEY (rowid=?)",
+    loops.ENDED: "(task_id=?)",
+    loops.SUBMITTED: "(task_id=?)",
+    loops.ASKED: "(task_id=?)",
     tokens.ATTEMPT: "(token_hash=?)",
     tokens.STANDING: "PRIMARY KEY (hash=?)",
     move.TASK: "INTEGER PRIMARY KEY (rowid=?)",
@@ -302,6 +310,8 @@ MAY_SORT = {
     slots.PENDING_OF,
     questions.NEEDS,
     verbs.BROKEN_NEED,
+    loops.ENDED,  # the outputs of one attempt
+    loops.SUBMITTED,
 }
 GROWING = r"(tasks|attempts|events|outputs|comments|dependencies|t|a|e|d|n|f|r)"
 FEW_ROWS = (

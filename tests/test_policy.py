@@ -26,6 +26,7 @@ CHARGED = [
     "no_start",
     "idle",
     "timed_out",
+    "over_budget",
 ]
 
 
@@ -96,7 +97,7 @@ def test_the_wait_differs_from_attempt_to_attempt() -> None:
 
 def test_the_defaults_are_those_of_the_schema() -> None:
     columns = sqlite3.connect(":memory:").executescript(SCHEMA).execute("PRAGMA table_info(tasks)").fetchall()
-    defaults = {name: default.strip("'") for _, name, _, _, default, _ in columns if name in FIELDS}
+    defaults = {name: str(default).strip("'") for _, name, _, _, default, _ in columns if name in FIELDS}
     assert Policy().columns().pop("reviewer") is None
     assert {name: str(value) for name, value in Policy().columns().items() if name != "reviewer"} == {
         name: str(float(text)) if isinstance(getattr(Policy(), name), float) else text

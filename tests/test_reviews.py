@@ -196,6 +196,7 @@ async def test_what_is_nobodys_fault_is_not_charged(board: Board, clock: FakeClo
     for _ in range(4):
         assert await board.write(due) == [(task, "reviewer", "eve")]
         await board.write(ends, task, outcome)
+        await board.write(pauses.resume, Target("agent", "eve"), reason=None, actor="person:root")  # after the third
         clock.go_on(60)
     assert await board.write(over, task) is None
 
