@@ -190,6 +190,7 @@ class Task(_Answer):
     due_at: Instant
     not_before: Instant | None
     attempt: Annotated[int | None, Field(description="The number of the latest attempt.")]
+    spent: Annotated[dict[str, float], Field(description="What all its attempts spent: `tokens` and `usd`.")] = {}
     needs: Annotated[list[TaskLine], Field(description="What must be done first.")]
     children: list[TaskLine]
     outputs: list[Output] = []

@@ -126,19 +126,38 @@ def stopped(tx: Tx, attempt_id: int) -> None:
         tell(tx, attempt_id, "stopping")
 
 
+# Never down: what comes late, or from a log whose middle was cut out, is less than what is known.
+USED = """
+UPDATE attempts
+   SET input_tokens = max(coalesce(input_tokens, :input_tokens), coalesce(:input_tokens, input_tokens)),
+       cached_tokens = max(coalesce(cached_tokens, :cached_tokens), coalesce(:cached_tokens, cached_tokens)),
+       output_tokens = max(coalesce(output_tokens, :output_tokens), coalesce(:output_tokens, output_tokens)),
+       cost_usd = max(coalesce(cost_usd, :cost_usd), coalesce(:cost_usd, cost_usd))
+ WHERE id = :id AND ended_at IS NULL
+"""
+
+
+def used(tx: Tx, attempt_id: int, usage: Mapping[str, int | float | None]) -> None:
+    """Keep what a living attempt has used so far: absolute numbers, or None, for each name in USED."""
+    tx.run(USED, id=attempt_id, **usage)
+
+
 RESULT = """
 UPDATE attempts
    SET run_id = coalesce(run_id, :run_id), session_id = coalesce(session_id, :session_id), result = coalesce(result, :text),
        failure_kind = coalesce(failure_kind, :failure_kind), provider = coalesce(provider, :provider),
-       model = coalesce(model, :model), input_tokens = coalesce(input_tokens, :input_tokens),
-       cached_tokens = coalesce(cached_tokens, :cached_tokens), output_tokens = coalesce(output_tokens, :output_tokens),
-       cost_usd = coalesce(cost_usd, :cost_usd)
+       model = coalesce(model, :model), input_tokens = coalesce(:input_tokens, input_tokens),
+       cached_tokens = coalesce(:cached_tokens, cached_tokens), output_tokens = coalesce(:output_tokens, output_tokens),
+       cost_usd = coalesce(:cost_usd, cost_usd)
  WHERE id = :id
 """
 
 
 def result(tx: Tx, attempt_id: int, found: Mapping[str, str | int | float | None]) -> None:
-    """Keep what the program said of its own run. `found`: a value or None for each name in RESULT; the first one stays."""
+    """Keep what the program said of its own run at its end. `found`: a value or None for each name in RESULT.
+
+    The first word stays; numbers win over those that were reported while it ran.
+    """
     tx.run(RESULT, id=attempt_id, **found)
 
 

@@ -9,7 +9,7 @@ import dataclasses
 import sqlite3
 from collections.abc import Sequence
 
-from blackboard import reviews
+from blackboard import day_budgets, reviews
 from blackboard.board import Rows, Tx
 from blackboard.gates import OPEN, OPEN_REVIEW, AgentFacts, Room, agent_open
 
@@ -96,11 +96,12 @@ def _order(row: sqlite3.Row) -> tuple[int, str, int]:
     return -row["priority"], row["due_at"], row["id"]
 
 
-def agent_facts(tx: Tx, room: Room) -> list[AgentFacts]:
+def agent_facts(rows: Rows, room: Room) -> list[AgentFacts]:
     """Every agent with what its gates look at, computed from the board."""
-    row = tx.one(ALL_LIVE)
+    row = rows.one(ALL_LIVE)
     all_live = int(row["n"]) if row else 0
-    return [AgentFacts(agent, agent["live"], all_live, room) for agent in tx.all(AGENTS)]
+    today = day_budgets.today(rows, room.day)
+    return [AgentFacts(agent, agent["live"], all_live, room, today) for agent in rows.all(AGENTS)]
 
 
 def claim(tx: Tx, task_id: int, agent_id: str, token_hash: bytes, role: str = "executor") -> int:
@@ -118,7 +119,10 @@ def claim_due(tx: Tx, token_hashes: Sequence[bytes], room: Room, sweep: bool = T
     if sweep:
         reviews.hand_over_hopeless(tx)
     claimed: list[int] = []
-    waiting = [(facts, best(tx, facts.agent["id"])) for facts in agent_facts(tx, room) if agent_open(facts)]
+    every = agent_facts(tx, room)
+    if every:
+        day_budgets.tell(tx, [facts.agent for facts in every], every[0].today)
+    waiting = [(facts, best(tx, facts.agent["id"])) for facts in every if agent_open(facts)]
     while len(claimed) < len(token_hashes):
         offers = [(_order(row), facts, row) for facts, row in waiting if row is not None and agent_open(facts)]
         if not offers:

@@ -10,7 +10,7 @@ from typing import Any
 
 from blackboard import questions
 from blackboard.board import Rows
-from blackboard.claims import AGENTS, ALL_LIVE
+from blackboard.claims import agent_facts
 from blackboard.gates import (
     AGENT_GATES,
     AUTHOR,
@@ -18,7 +18,6 @@ from blackboard.gates import (
     EACH_REVIEW,
     REVIEW_GATES,
     TASK_GATES,
-    AgentFacts,
     Room,
     TaskGate,
 )
@@ -91,12 +90,11 @@ def agents_of(rows: Rows, row: sqlite3.Row, room: Room) -> list[dict[str, Any]]:
     """Every agent that the task, or its review, is for, with its gates."""
     in_review = row["status"] == "review"
     fitting = {found["id"] for found in rows.all(FITS_REVIEW if in_review else FITS, id=row["id"])}
-    live = rows.one(ALL_LIVE)
     told = []
-    for agent in rows.all(AGENTS):
+    for facts in agent_facts(rows, room):
+        agent = facts.agent
         if agent["id"] not in fitting:
             continue
-        facts = AgentFacts(agent, agent["live"], int(live["n"]) if live else 0, room)
         gates = [
             {"gate": gate.name, "passed": (no := gate.closed(facts)) is None, "sentence": no} for gate in AGENT_GATES
         ]

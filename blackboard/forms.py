@@ -50,6 +50,7 @@ Day = Annotated[
 ]
 
 
+Count = Annotated[int, Field(ge=0, le=2**53)]
 Believed = Annotated[str | None, Field(description="Taken, not believed: the token says who calls.")]
 
 
@@ -97,6 +98,18 @@ class UploadReport(_Report):
     agent: str | None = None
 
 
+class Usage(_Report):
+    """What the attempt has used so far, in all: numbers that only grow. A smaller one than before changes nothing."""
+
+    input_tokens: Annotated[Count | None, Field(description="Without those read from a cache.")] = None
+    cached_tokens: Annotated[Count | None, Field(description="Read from a cache; they count to no budget.")] = None
+    output_tokens: Count | None = None
+    cost_usd: Annotated[float, Field(ge=0, le=1e9)] | None = None
+
+
+Used = Annotated[Usage | None, Field(description="What the attempt has used so far, for its budgets.")]
+
+
 class StatusReport(_Report):
     """Where the task stands; outputs and a comment may come along in the same call."""
 
@@ -129,6 +142,7 @@ class StatusReport(_Report):
         default_factory=list
     )
     comment: Annotated[Text | None, Field(description="A remark to add with it.")] = None
+    usage: Used = None
     agent: Believed = None
 
     def handed_in(self) -> list[OutputReport]:
@@ -150,6 +164,7 @@ class HeartbeatReport(_Report):
     detail: Annotated[
         Annotated[str, Field(max_length=2000)] | None, Field(description="What is being done; kept as an event.")
     ] = None
+    usage: Used = None
     agent: Believed = None
 
 

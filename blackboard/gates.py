@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from blackboard import day_budgets
+from blackboard.days import Day
 from blackboard.record import Record
 
 
@@ -71,19 +73,21 @@ EACH_REVIEW = _each(REVIEW_GATES)
 
 @dataclass(frozen=True)
 class Room:
-    """What bounds all agents together, as it is now. `max_live`: attempts not gone."""
+    """What bounds all agents together, as it is now. `max_live`: attempts not gone. `day`: today, for what is spent on it."""
 
     max_live: int
+    day: Day | None = None
 
 
 @dataclass(frozen=True)
 class AgentFacts:
-    """What the agent gates look at. `live`: attempts not gone, of the agent and of all agents."""
+    """What the agent gates look at. `live`: attempts not gone, of the agent and of all agents. `today`: what is spent."""
 
     agent: Record
     live: int
     all_live: int
     room: Room
+    today: day_budgets.Today = day_budgets.NOTHING
 
 
 class AgentGate(NamedTuple):
@@ -125,6 +129,7 @@ AGENT_GATES: tuple[AgentGate, ...] = (
     AgentGate("board_paused", _board),
     AgentGate("enabled", _enabled),
     AgentGate("paused", _paused),
+    AgentGate("budget", lambda facts: day_budgets.closed(facts.agent, facts.today)),
     AgentGate("free", _free),
     AgentGate("room", _room),
 )

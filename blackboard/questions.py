@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Collection
 from typing import Any
 
-from blackboard import pauses
+from blackboard import budgets, pauses
 from blackboard.board import Rows
 from blackboard.claims import NEXT_DUE
 from blackboard.errors import NotFound
@@ -58,6 +58,7 @@ def task(rows: Rows, task_id: int) -> dict[str, Any]:
     row = row_of(rows, task_id)
     told = {key: row[key] for key in row.keys() if key not in _HIDDEN}  # noqa: SIM118 - a Row iterates over values
     told["data"] = json.loads(told["data"])
+    told["spent"] = budgets.spent_on_task(rows, task_id)._asdict()
     told["needs"] = [dict(need) for need in rows.all(NEEDS, id=task_id)]
     told["children"] = [dict(child) for child in rows.all(CHILDREN, id=task_id)]
     return told
@@ -74,7 +75,7 @@ SELECT id, at, verb, actor, attempt_id, src, dst, reason, data FROM events WHERE
 ATTEMPTS = """
 SELECT id, number, role, agent_id, session_key, workspace, claimed_at, spawned_at, started_at, seen_at, warned_at, outcome, detail,
        exit_code, exit_signal, ended_at, stopped_at, gone_at, agent_pid, launcher_pid, run_id, session_id, result, failure_kind,
-       provider, model, input_tokens, cached_tokens, output_tokens, cost_usd, abroad_at, lease_until
+       provider, model, input_tokens, cached_tokens, output_tokens, cost_usd, fingerprint, abroad_at, lease_until
   FROM attempts WHERE task_id = :id ORDER BY number
 """
 

@@ -14,7 +14,15 @@ from blackboard import attempts, journal, people, verbs
 from blackboard.board import Rows, Tx
 from blackboard.content import Held
 from blackboard.errors import Fenced, Forbidden, Invalid
-from blackboard.forms import ChildReport, CommentReport, HeartbeatReport, OutputReport, StatusReport, UploadReport
+from blackboard.forms import (
+    ChildReport,
+    CommentReport,
+    HeartbeatReport,
+    OutputReport,
+    StatusReport,
+    UploadReport,
+    Usage,
+)
 from blackboard.move import get, illegal
 from blackboard.people import DEFAULTS, Answer
 from blackboard.policy import Policies
@@ -48,6 +56,7 @@ def status(
         return _answer(task, attempt, task["status"], already=True)
     verbs.must_live(attempt, task)
     attempts.seen(tx, attempt)
+    _used(tx, attempt, report.usage)
     extra = _hand_in(tx, attempt, report.handed_in(), held or {})
     if report.comment:
         extra["comment"] = journal.add_comment(
@@ -55,6 +64,11 @@ def status(
         )
     reached = _EXECUTOR[report.status](tx, attempt, task, caller.actor, report)
     return _answer(task, attempt, reached or task["status"], already=reached is None, **extra)
+
+
+def _used(tx: Tx, attempt: Record, usage: Usage | None) -> None:
+    if usage is not None:
+        attempts.used(tx, attempt["id"], usage.model_dump())
 
 
 _OUTCOME_OF = {"review": "submitted", "failed": "failed", "blocked": "blocked"}
@@ -121,6 +135,7 @@ def _verdict(tx: Tx, caller: Caller, attempt: Record, report: StatusReport) -> A
     if report.handed_in():
         raise Forbidden(_NO_OUTPUTS)
     attempts.seen(tx, attempt)
+    _used(tx, attempt, report.usage)
     extra: Answer = {}
     if report.comment:
         extra["comment"] = journal.add_comment(
@@ -204,6 +219,7 @@ def heartbeat(tx: Tx, token_hash: bytes, project: str, task_id: int, report: Hea
     attempt, task = _attempt_on(tx, caller, project, task_id)
     _still_live(attempt, task)
     attempts.seen(tx, attempt)
+    _used(tx, attempt, report.usage)
     if report.detail:
         attempts.tell(tx, attempt["id"], "heartbeat", report.detail, actor=caller.actor)
     return _answer(task, attempt, task["status"])

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from blackboard import attempts, breaker, families, loops, reviews
+from blackboard import attempts, breaker, budgets, families, loops, reviews
 from blackboard.board import Tx
 from blackboard.clock import plus
 from blackboard.errors import Fenced, Invalid, NotFound, Refused
@@ -128,6 +128,7 @@ def submit(tx: Tx, attempt: Record, *, actor: str, detail: str | None = None, ta
     reviews.hand_over_hopeless(tx, task["id"])
     if circle := loops.unchanged(tx, task["id"]):
         reviews.hand_over(tx, task["id"], circle)
+    hold_if_spent(tx, task["id"])
     return status
 
 
@@ -187,7 +188,8 @@ def end_badly(
     A reviewer's that gave no verdict leaves its task in review.
     """
     if attempt["role"] == "reviewer":
-        return reviews.end_badly(tx, attempt, outcome, detail=detail, exit_code=exit_code, exit_signal=exit_signal)
+        status = reviews.end_badly(tx, attempt, outcome, detail=detail, exit_code=exit_code, exit_signal=exit_signal)
+        return hold_if_spent(tx, attempt["task_id"]) or status
     task = task or live_task(tx, attempt)
     _ends(tx, attempt, outcome, detail, exit_code, exit_signal)
     wait = next_try(task, outcome, tries(tx, task["id"]), final=final)
@@ -264,15 +266,28 @@ SELECT n.id, n.status FROM dependencies d JOIN tasks n ON n.id = d.needs_id
 
 
 def _block_again(tx: Tx, task_id: int) -> str | None:
-    """Coming back to pending does not mend a need that failed: say so at once instead of waiting for ever."""
+    """Coming back to pending does not mend a need that failed, nor a budget that is spent: say so at once."""
     need = tx.one(BROKEN_NEED, task=task_id)
     if need is None:
-        return None
+        return hold_if_spent(tx, task_id)
     remedy = f"DELETE FROM dependencies WHERE task_id = {task_id} AND needs_id = {need['id']}"  # noqa: S608 - shown, not run
     reason = (
         f"task {need['id']}, which it needs, was {need['status']}: reopen that one, or drop the dependency ({remedy})"
     )
     return move(tx, get(tx, task_id), "block", actor=families.ENGINE, kind="dependency", reason=reason)
+
+
+def hold_if_spent(tx: Tx, task_id: int) -> str | None:
+    """Begin nothing more for a task that has spent its budget: a person is asked, or reviews; the new status."""
+    task = get(tx, task_id)
+    sentence = budgets.task_is_spent(tx, task_id) if task["status"] in ("pending", "review") else None
+    if sentence is None:
+        return None
+    if task["status"] == "pending":
+        return _ask(tx, task_id, sentence)
+    if task["reviewer"] is not None:
+        reviews.hand_over(tx, task_id, sentence)
+    return "review"
 
 
 def cancel(tx: Tx, task_id: int, *, actor: str, reason: str | None = None) -> str:

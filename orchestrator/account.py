@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from blackboard.budgets import WARN_AT, Spent, amount
 from orchestrator.narration import as_line
 
 Value = Mapping[str, Any]
@@ -28,6 +29,9 @@ def of_board(value: Value, command: str) -> Iterator[str]:
         yield from (f"  {_paused(each)}" for each in value["paused"])
     yield f"agents   {'' if value['agents'] else 'none yet: add [agents.NAME] to the configuration'}".rstrip()
     yield from (f"  {_agent(agent)}" for agent in value["agents"])
+    if near := [each for each in value["budgets"] if each["share"] >= WARN_AT]:
+        yield "budgets"
+        yield from (f"  {_budget(each)}" for each in near)
     if value["running"]:
         yield "running"
         yield from (f"  {_running(attempt)}" for attempt in value["running"])
@@ -49,6 +53,7 @@ def _paused(each: Value) -> str:
 
 def _agent(agent: Value) -> str:
     state = "paused" if agent["paused_at"] else "" if agent["enabled"] else "disabled"
+    state = "exhausted" if agent["presence"] == "exhausted" else state
     numbers = [
         f"{agent[name]} {name.replace('_', ' ')}"
         for name in ("ready", "waiting", "in_review", "blocked")
@@ -57,6 +62,16 @@ def _agent(agent: Value) -> str:
     return ", ".join(
         [f"{agent['agent']}: {agent['live']} of {agent['max_live']} live", *numbers, *([state] if state else [])]
     )
+
+
+def _budget(each: Value) -> str:
+    who = f"agent {each['agent']}" if each["agent"] else "all together"
+    follows = {"warn": "it is only told", "pause": "nothing more is begun", "stop": "nothing more is begun"}[
+        each["action"]
+    ]
+    until = "" if each["action"] == "warn" else f" until {each['until']}"
+    spent = f"; {follows}{until}" if each["share"] >= 1 else ""
+    return f"{who}: {each['of_budget']} today{spent}"
 
 
 def _running(attempt: Value) -> str:
@@ -102,12 +117,24 @@ def _facts(value: Value) -> Iterator[str]:
         f"  limits      {value['max_tries']} tries, {value['wall_seconds']:g} s in all, {value['idle_seconds']:g} s idle, "
         f"review {value['reviewer'] or value['review']}"
     )
+    if spent := _spent(value):
+        yield f"  spent       {spent}"
     if value["handed_over"]:
         yield f"  review      a person's: {_one_line(value['handed_over'])}"
     if value["parent_id"]:
         yield f"  parent      {value['parent_id']}"
     if value["answer"]:
         yield from _text("answer", value["answer"])
+
+
+def _spent(value: Value) -> str:
+    """What all attempts of a task have spent, against what they may."""
+    spent = Spent(**value["spent"])
+    usd = f" of {amount(value['task_usd'])}" if value["task_usd"] else ""
+    tokens = f" of {value['task_tokens']}" if value["task_tokens"] else ""
+    parts = [f"{amount(spent.usd)}{usd} USD"] if spent.usd or usd else []
+    parts += [f"{spent.tokens}{tokens} tokens"] if spent.tokens or tokens else []
+    return ", ".join(parts)
 
 
 def _text(name: str, text: str) -> Iterator[str]:

@@ -23,6 +23,7 @@ from orchestrator.commands import (
     pausing,
     posting,
     setup,
+    spending,
     telling,
     watching,
 )
@@ -134,7 +135,20 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-for group in (setup, completing, looking, listing, fetching, telling, watching, posting, deciding, pausing, boardfile):
+for group in (
+    setup,
+    completing,
+    looking,
+    listing,
+    spending,
+    fetching,
+    telling,
+    watching,
+    posting,
+    deciding,
+    pausing,
+    boardfile,
+):
     for each in group.COMMANDS:
         cli.add_command(each)
 cli.add_command(run)

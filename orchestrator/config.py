@@ -11,7 +11,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from pydantic import (
     BaseModel,
@@ -28,10 +27,11 @@ from blackboard.forms import Review
 from blackboard.policy import Policies, Policy
 from blackboard.session_keys import Scope
 from orchestrator import config_openclaw, config_program
+from orchestrator.config_budget import AgentBudget, BoardBudget
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_origins import Layers
 from orchestrator.config_program import Program, ProgramName
-from orchestrator.config_types import MOST, File, Name, Seconds, SomeSeconds, Tokens, Usd, Word, fields
+from orchestrator.config_types import MOST, File, Name, Seconds, SomeSeconds, Tokens, Usd, Word, fields, zone_exists
 
 PLACEHOLDERS = frozenset(
     ("prompt_file", "workspace", "directory", "task", "attempt", "agent", "project", "base_url", "session_key")
@@ -154,6 +154,7 @@ class AgentConfig(Part):
     openclaw: Openclaw = Openclaw()
     program: Program = Program()
     policy: PolicyNumbers = PolicyNumbers()  # only the keys that were set override
+    budget: AgentBudget = AgentBudget()
 
     @property
     def ack(self) -> str | None:
@@ -216,14 +217,7 @@ class Slots(Part):
     time_zone: str = "UTC"
     project: Name | None = None  # None in the file: the first project
 
-    @field_validator("time_zone")
-    @classmethod
-    def _zone_exists(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (KeyError, OSError, ValueError) as error:
-            raise ValueError(f"{name!r} is no IANA time zone, e.g. Europe/Berlin") from error
-        return name
+    _zone = field_validator("time_zone")(zone_exists)
 
 
 class Settings(BaseSettings):
@@ -237,6 +231,7 @@ class Settings(BaseSettings):
     api: Api = Api()
     tick: Tick = Tick()
     policy: PolicyNumbers = PolicyNumbers()
+    budget: BoardBudget = BoardBudget()
     projects: tuple[Project, ...] = (Project(id="default"),)
     agents: dict[Name, AgentConfig] = Field(default_factory=dict)
     slots: Slots = Slots()

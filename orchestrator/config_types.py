@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
 
@@ -14,6 +15,15 @@ Usd = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 Tokens = Annotated[int, Field(ge=1, le=2**53)]
 MOST = 2**31 - 1  # of anything that is counted: the board keeps whole numbers of 64 bits, and nobody needs those
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+def zone_exists(name: str) -> str:
+    """The name of an IANA time zone; ValueError for any other."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, OSError, ValueError) as error:
+        raise ValueError(f"{name!r} is no IANA time zone, e.g. Europe/Berlin") from error
+    return name
 
 
 def _no_nul(text: str) -> str:

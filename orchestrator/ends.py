@@ -5,7 +5,7 @@ Each is one transaction, run again with the same result. Never signals anybody a
 
 from __future__ import annotations
 
-from blackboard import attempts, verbs
+from blackboard import attempts, standing, verbs
 from blackboard.board import Tx
 from orchestrator.processes import Status
 from orchestrator.runners.result import Result
@@ -21,6 +21,7 @@ def end(tx: Tx, attempt_id: int, found: Verdict, result: Result | None = None) -
         return False
     if result is not None:
         attempts.result(tx, attempt_id, result.columns())
+        standing.tell(tx, attempt_id)
     verbs.end_badly(
         tx, attempt, found.outcome, actor=ENGINE, detail=found.detail, exit_code=found.code, exit_signal=found.signal
     )
@@ -36,6 +37,8 @@ def gone(
     """
     if result is not None:
         attempts.result(tx, attempt_id, result.columns())
+        standing.tell(tx, attempt_id)
+        verbs.hold_if_spent(tx, attempts.get(tx, attempt_id)["task_id"])  # it had reported before it told its numbers
     code, number = (status.code, status.signal) if status else (None, None)
     if attempts.gone(tx, attempt_id, code=code, signal=number) and unacknowledged:
         attempts.tell(tx, attempt_id, "wake_unacknowledged", unacknowledged)

@@ -24,6 +24,7 @@ from orchestrator.ends import end, start_for, stop_all
 from orchestrator.exitwork import hand_in_stdout
 from orchestrator.farewell import Farewell
 from orchestrator.processes import Identity, Status
+from orchestrator.purse import Purse
 from orchestrator.runners.reading import result_of
 from orchestrator.runners.table import runner_of
 from orchestrator.spawner import Spawner, SpawnError, last_line
@@ -230,12 +231,15 @@ class Monitor:
         try:
             await self._spools.take(attempt_id, final=False)  # before any limit: it may have reported long ago
             printed = Printed(self._spawner.directory(attempt_id))
+            purse = Purse(self._board, self._settings, self._spawner.directory(attempt_id))
             while not ended.done() and processes.alive(agent):
                 row = await self._board.one(attempts.ONE_NOT_GONE, id=attempt_id)
                 if row is None or row["ended_at"] is not None:
                     return
                 grown_at = await asyncio.to_thread(printed.grown_at, self._board.clock.boot())
                 pause = await self._within_limits(row, limits(row, grown_at))
+                if pause is not None:
+                    pause = await self._within_budgets(row, purse, pause)
                 if pause is not None:
                     await first_of(ended, self._news[attempt_id].wait(), within=pause)
             if ended.done():
@@ -264,6 +268,16 @@ class Monitor:
             [limit.warn_at for limit in found if limit.warn_at > now] if warned_at is None else []
         )
         return max(0.005, min(min(times) - now, between_looks(row)))
+
+    async def _within_budgets(self, row: Record, purse: Purse, pause: float) -> float | None:
+        """End the attempt when a budget is spent; seconds until the next look, None when it has ended."""
+        over, soon = await purse.look(row)
+        if over is None:
+            return pause if soon is None else min(pause, soon)
+        if await self._spools.take(row["id"], final=False):
+            return 0.0
+        await self._board.write(end, row["id"], over)
+        return None
 
     async def _last_status(self, attempt_id: int, launcher: Identity) -> Status | None:
         """The status once it is final, or as it is when the launcher is gone."""

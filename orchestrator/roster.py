@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blackboard import agents
+from blackboard import agents, day_budgets
 from blackboard.board import Tx
+from blackboard.budgets import Budget
 
 if TYPE_CHECKING:
     from orchestrator.config import Settings
@@ -21,6 +22,8 @@ def enrol(tx: Tx, settings: Settings) -> None:
     for name in settings.agents:
         _put(tx, settings, name)
     agents.disable_others(tx, settings.agents)
+    whole = settings.budget
+    day_budgets.put_board(tx, Budget(whole.day_usd, whole.day_tokens), whole.action)
 
 
 PROJECTS = "SELECT id FROM projects"
@@ -40,3 +43,5 @@ def introduce(tx: Tx, settings: Settings) -> None:
 def _put(tx: Tx, settings: Settings, name: str) -> None:
     agent = settings.agents[name]
     agents.put_agent(tx, name, runner=agent.runner, enabled=agent.enabled, max_live=agent.max_live, roles=agent.roles)
+    own = agent.budget
+    day_budgets.put_agent(tx, name, Budget(own.day_usd, own.day_tokens), own.action or settings.budget.action)

@@ -17,6 +17,7 @@ from typing import Any
 from blackboard import attempts, claims, families, journal, questions, reviews, uploads, verbs
 from blackboard.board import Board, Tx
 from blackboard.clock import from_text, seconds_between
+from blackboard.days import day_of
 from blackboard.errors import BlackboardError, Refused, Unavailable
 from blackboard.tokens import digest, mint
 from orchestrator.config import Settings
@@ -171,7 +172,10 @@ class Orchestrator:
         sweep, self._team = team != self._team, team  # before the write: a foreign commit beside it makes it None again
         try:
             claimed = await self._board.write(
-                claims.claim_due, [digest(token) for token in tokens], room(self._settings), sweep
+                claims.claim_due,
+                [digest(token) for token in tokens],
+                room(self._settings, self._board.clock.now()),
+                sweep,
             )
         except BaseException:
             self._team = None
@@ -183,7 +187,9 @@ class Orchestrator:
     async def _rehearse(self) -> None:
         """A dry run: claim what would be claimed now, render and record it, and give it back."""
         tokens = [mint() for _ in range(max(1, self._settings.tick.max_live))]
-        claimed = await self._board.write(claims.claim_due, [digest(token) for token in tokens], room(self._settings))
+        claimed = await self._board.write(
+            claims.claim_due, [digest(token) for token in tokens], room(self._settings, self._board.clock.now())
+        )
         for attempt_id, token in zip(claimed, tokens, strict=False):
             outcome, detail = "dry_run", f"rendered to {self._spawner.directory(attempt_id) / 'prompt.md'}"
             try:
@@ -254,7 +260,13 @@ class Orchestrator:
             pass
 
     async def _pause(self) -> float:
-        longest = min(self._settings.tick.longest_pause_seconds, self._sources.next_day_in())
+        now = self._board.clock.now()
+        midnight = day_of(now, self._settings.budget.time_zone).until  # what was spent before it counts no more
+        longest = min(
+            self._settings.tick.longest_pause_seconds,
+            self._sources.next_day_in(),
+            seconds_between(now, midnight) + 0.0005,
+        )
         try:
             due = await self._board.read_first(claims.next_time, self._board.clock.now())
         except sqlite3.Error:

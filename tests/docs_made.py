@@ -108,6 +108,7 @@ def task_gates() -> str:
         for gate in asked
     ]
     closed = {"board_paused": "everything is paused", "enabled": "the agent is disabled", "paused": "the agent is paused",
+              "budget": "the agent, or all agents together, have spent their budget of the day",
               "free": "the agent has as many attempts not gone as its `max_live`",
               "room": "all agents together have as many as `tick.max_live`"}  # fmt: skip
     found += [(f"`{gate.name}`", "the agent", closed[gate.name]) for gate in gates.AGENT_GATES]

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from orchestrator.config import AgentConfig, Api, PolicyNumbers, Project, Prompts, Settings, Slots, Tick
+from orchestrator.config_budget import AgentBudget, BoardBudget
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_program import Program
 
@@ -24,15 +25,17 @@ TABLES: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("`[api]`", "api.", Api),
     ("`[tick]`", "tick.", Tick),
     ("`[policy]`", "policy.", PolicyNumbers),
+    ("`[budget]`", "budget.", BoardBudget),
     ("`[[projects]]`", "projects.", Project),
     ("`[agents.NAME]`", "agents.NAME.", AgentConfig),
     ("`[agents.NAME.openclaw]`", "agents.NAME.openclaw.", Openclaw),
     ("`[agents.NAME.program]`", "agents.NAME.program.", Program),
+    ("`[agents.NAME.budget]`", "agents.NAME.budget.", AgentBudget),
     ("`[slots]`", "slots.", Slots),
     ("`[prompts]`", "prompts.", Prompts),
 )
 INSIDE = frozenset(
-    {"api", "tick", "policy", "projects", "agents", "slots", "prompts"}
+    {"api", "tick", "policy", "budget", "projects", "agents", "slots", "prompts"}
 )  # keys of the top level that are tables
 
 MEANINGS: Mapping[str, str] = {
@@ -70,6 +73,10 @@ MEANINGS: Mapping[str, str] = {
     "policy.attempt_tokens": "The same in tokens: input and output, without those from a cache.",
     "policy.task_usd": "What all attempts of a task may spend together: then a person is asked.",
     "policy.task_tokens": "The same in tokens.",
+    "budget.day_usd": "What all agents together may spend on one day ([how](operating.md#loops-and-budgets)).",
+    "budget.day_tokens": "The same in tokens: input and output, without those from a cache.",
+    "budget.action": "When it is spent: only tell (`warn`), begin nothing more until the next day (`pause`), or also end what runs (`stop`).",
+    "budget.time_zone": "The IANA zone whose midnight begins a day, for every budget of a day.",
     "projects.id": "What tasks call it: letters, digits, `.`, `_`, `-`; at most 64.",
     "projects.title": "What people call it.",
     "agents.NAME.runner": "How it is started: any command, `openclaw` ([how](openclaw.md)), or a program we know ([which](runners.md)).",
@@ -105,6 +112,10 @@ MEANINGS: Mapping[str, str] = {
     "agents.NAME.program.binary": "The program, where it is not in the PATH under its usual name.",
     "agents.NAME.program.model": "`--model`.",
     "agents.NAME.program.args": "More words for the program, as they stand: [runners](runners.md).",
+    "agents.NAME.budget": "What this agent may spend on one day: its own table, below.",
+    "agents.NAME.budget.day_usd": "What it may spend on one day.",
+    "agents.NAME.budget.day_tokens": "The same in tokens.",
+    "agents.NAME.budget.action": "As in `[budget]`; with `warn`, its attempts are not ended over their own budget either.",
     "slots.files": "Files with slots, `.toml` or `.json`.",
     "slots.time_zone": "The IANA zone their `HH:MM` is meant in.",
     "slots.project": "The project of slots that name none.",
@@ -121,6 +132,8 @@ DEFAULTS: Mapping[str, str] = {
     "policy.attempt_tokens": "no limit",
     "policy.task_usd": "no limit",
     "policy.task_tokens": "no limit",
+    "budget.day_usd": "no limit",
+    "budget.day_tokens": "no limit",
     "projects.id": 'one project, `"default"`',
     "agents.NAME.workspace": "a folder for each task, kept between its attempts",
     "agents.NAME.openclaw": "see below",
@@ -131,6 +144,10 @@ DEFAULTS: Mapping[str, str] = {
     "agents.NAME.program": "see below",
     "agents.NAME.program.binary": "its usual name",
     "agents.NAME.program.model": "the program's own",
+    "agents.NAME.budget": "see below",
+    "agents.NAME.budget.day_usd": "no limit",
+    "agents.NAME.budget.day_tokens": "no limit",
+    "agents.NAME.budget.action": "what `[budget]` says",
     "agents.NAME.policy": "what `[policy]` says",
     "slots.project": "the first project",
     "prompts.templates": "ours",

@@ -9,11 +9,14 @@ from contextlib import closing
 import pytest
 
 from blackboard import (
+    accounting,
     agents,
     attempts,
     breaker,
     briefs,
+    budgets,
     claims,
+    day_budgets,
     explaining,
     families,
     handed_in,
@@ -25,6 +28,7 @@ from blackboard import (
     questions,
     reviews,
     slots,
+    standing,
     tokens,
     verbs,
 )
@@ -270,6 +274,14 @@ HOT = {
     loops.ENDED: "(task_id=?)",
     loops.SUBMITTED: "(task_id=?)",
     loops.ASKED: "(task_id=?)",
+    day_budgets.SPENT_ON: "attempts_by_claim (claimed_at>? AND claimed_at<?)",
+    accounting.SPENDING: "attempts_by_claim (claimed_at>? AND claimed_at<?)",
+    budgets.SPENT_ON_TASK: "(task_id=?)",
+    budgets.OF_TASK: "INTEGER PRIMARY KEY (rowid=?)",
+    standing.STANDING: "INTEGER PRIMARY KEY (rowid=?)",
+    standing.TOLD_ATTEMPT: "INTEGER PRIMARY KEY (rowid=?)",
+    attempts.USED: "INTEGER PRIMARY KEY (rowid=?)",
+    attempts.RESULT: "INTEGER PRIMARY KEY (rowid=?)",
     tokens.ATTEMPT: "(token_hash=?)",
     tokens.STANDING: "PRIMARY KEY (hash=?)",
     move.TASK: "INTEGER PRIMARY KEY (rowid=?)",
@@ -312,6 +324,7 @@ MAY_SORT = {
     verbs.BROKEN_NEED,
     loops.ENDED,  # the outputs of one attempt
     loops.SUBMITTED,
+    day_budgets.SPENT_ON,  # one row an agent
 }
 GROWING = r"(tasks|attempts|events|outputs|comments|dependencies|t|a|e|d|n|f|r)"
 FEW_ROWS = (

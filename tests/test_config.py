@@ -144,7 +144,7 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
         "session_scope": "slot", "mode": "gateway", "binary": "/x/openclaw", "agent": "a", "model": "m", "thinking": "low",
         "probe": ["p", "{session_key}"], "cancel": ["c"], "args": ["-c", "x=y"],
         "max_body_bytes": 2048, "log_cap_bytes": 8192,
-        "templates": "/t", "wake": True, "wake_ack": "AWAKE",
+        "templates": "/t", "wake": True, "wake_ack": "AWAKE", "action": "stop",
     }  # fmt: skip
     value = values.get(path[-1], False if "_" in path[-1] and path[-1].split("_")[0] in FLAGS else 7)
     value = False if path[-1] == "enabled" else value

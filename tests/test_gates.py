@@ -12,6 +12,7 @@ import pytest
 from blackboard import agents, claims, explaining, pauses, tokens, verbs
 from blackboard.board import Board, Tx
 from blackboard.clock import plus
+from blackboard.days import day_of
 from blackboard.gates import AGENT_GATES, AUTHOR, REVIEW_GATES, TASK_GATES, Room
 from blackboard.pauses import EVERYTHING, Target
 from blackboard.policy import Policy
@@ -29,6 +30,11 @@ def hashes(many: int) -> list[bytes]:
 def fresh(tx: Tx) -> list[bytes]:
     """One hash that no attempt has."""
     return [tokens.digest(f"bbt_{len(tx.all('SELECT 1 FROM attempts'))}")]
+
+
+def room(most: int) -> Room:
+    """Places for so many attempts, on the day on which every clock here starts."""
+    return Room(most, day_of(START, "UTC"))
 
 
 def later(tx: Tx, seconds: float) -> Tx:
@@ -83,6 +89,16 @@ def task_of_a_busy_agent(tx: Tx) -> int:
     return scenes.post(tx)
 
 
+def task_of_who_has_spent(*budget: str) -> Callable[[Tx], int]:
+    """A task of an agent whose first attempt of the day cost 5.02 USD."""
+
+    def make(tx: Tx) -> int:
+        scenes.post_at(tx, "done")
+        return task_and("UPDATE attempts SET cost_usd = 5.02", *budget)(tx)
+
+    return make
+
+
 GATES = [
     Gate("pending", lambda tx: scenes.post_at(tx, "blocked"), sql("UPDATE tasks SET status = 'pending'"), "it is blocked, not pending"),
     Gate("due", lambda tx: scenes.post(tx, due_at=plus(START, HOUR)), lambda tx: later(tx, HOUR), "not due before 2026-01-31T10:00:00.000Z"),
@@ -93,6 +109,8 @@ GATES = [
     Gate("board_paused", task_and("UPDATE whole_board SET paused_at = 'noon', pause_reason = 'fire'"), sql("UPDATE whole_board SET paused_at = NULL"), "everything is paused since noon: fire"),
     Gate("enabled", task_and("UPDATE agents SET enabled = 0"), sql("UPDATE agents SET enabled = 1"), "agent ada is disabled"),
     Gate("paused", task_and("UPDATE agents SET paused_at = 'noon', pause_reason = 'lunch'"), sql("UPDATE agents SET paused_at = NULL"), "ada is paused since noon: lunch"),
+    Gate("budget", task_of_who_has_spent("UPDATE agents SET day_usd = 5 WHERE id = 'ada'"), sql("UPDATE agents SET day_usd = 6 WHERE id = 'ada'"),
+         "agent ada has spent 5.02 of 5 USD today; the next day begins at 2026-02-01T00:00:00.000Z"),
     Gate("free", task_of_a_busy_agent, sql("UPDATE agents SET max_live = 2"), "ada is busy: 1 of 1 attempts live"),
     Gate("room", task_of_a_busy_agent, sql("UPDATE agents SET max_live = 2"), "all 1 places are taken", (1, 2)),
 ]  # fmt: skip
@@ -151,18 +169,18 @@ async def test_a_closed_gate_holds_a_review_and_says_so(board: Board, gate: Gate
         task = gate.closes(tx)
         if gate.name == "room":
             tx.run("UPDATE agents SET max_live = 2")
-        told = explaining.why(tx, task, tx.now, Room(gate.most[0]))
+        told = explaining.why(tx, task, tx.now, room(gate.most[0]))
         assert closed(told) == ({gate.name, "enabled"} if gate.name == "author" else {gate.name})
         assert gate.says in told["sentence"] and not told["claimable"]
         assert f"orchestrator approve {task}" in told["sentence"]
         if gate.name != "author":  # that one is handed over to a person
-            assert claims.claim_due(tx, hashes(9), Room(gate.most[0])) == []
+            assert claims.claim_due(tx, hashes(9), room(gate.most[0])) == []
 
         tx = gate.opens(tx)
-        told = explaining.why(tx, task, tx.now, Room(gate.most[1]))
+        told = explaining.why(tx, task, tx.now, room(gate.most[1]))
         assert closed(told) == set() and told["claimable"]
         assert "passes every gate" in told["sentence"]
-        [attempt] = claims.claim_due(tx, hashes(9), Room(gate.most[1]))
+        [attempt] = claims.claim_due(tx, hashes(9), room(gate.most[1]))
         assert (scenes.latest(tx, task)["id"], scenes.latest(tx, task)["role"]) == (attempt, "reviewer")
 
     assert await tried(board, life) is None
@@ -191,17 +209,17 @@ async def test_a_closed_gate_holds_its_task_and_says_so(board: Board, gate: Gate
         task = gate.closes(tx)
         if gate.name == "room":
             tx.run("UPDATE agents SET max_live = 2")
-        told = explaining.why(tx, task, tx.now, Room(gate.most[0]))
+        told = explaining.why(tx, task, tx.now, room(gate.most[0]))
         assert closed(told) == {gate.name}
         assert gate.says in " ".join(sentences(told)) and not told["claimable"]
         assert gate.name == "pending" or gate.says in told["sentence"]
-        assert claims.claim_due(tx, hashes(9), Room(gate.most[0])) == []
+        assert claims.claim_due(tx, hashes(9), room(gate.most[0])) == []
 
         tx = gate.opens(tx)
-        told = explaining.why(tx, task, tx.now, Room(gate.most[1]))
+        told = explaining.why(tx, task, tx.now, room(gate.most[1]))
         assert closed(told) == set() and told["claimable"]
         assert "passes every gate" in told["sentence"]
-        [attempt] = claims.claim_due(tx, hashes(9), Room(gate.most[1]))
+        [attempt] = claims.claim_due(tx, hashes(9), room(gate.most[1]))
         assert scenes.latest(tx, task)["id"] == attempt
 
     assert await tried(board, life) is None
@@ -212,7 +230,7 @@ async def test_a_role_nobody_has_is_told(board: Board) -> None:
         task = scenes.post(tx, role="smith")
         agents.put_agent(tx, "ada", max_live=9)
         agents.put_agent(tx, "bob", max_live=9)
-        told = explaining.why(tx, task, tx.now, Room(9))
+        told = explaining.why(tx, task, tx.now, room(9))
         return told["agents"], told["claimable"], told["sentence"]
 
     assert await board.write(life) == ([], False, "task 1 is pending: no agent has the role smith")
@@ -228,7 +246,7 @@ async def test_a_role_nobody_has_is_told(board: Board) -> None:
 )  # fmt: skip
 async def test_why_says_what_a_person_can_do(board: Board, status: str, words: str) -> None:
     def life(tx: Tx) -> str:
-        return str(explaining.why(tx, scenes.post_at(tx, status), tx.now, Room(9))["sentence"])
+        return str(explaining.why(tx, scenes.post_at(tx, status), tx.now, room(9))["sentence"])
 
     assert words in await board.write(life)
 
@@ -254,7 +272,10 @@ def populate(tx: Tx, chance: random.Random) -> None:
         tasks.append(random_task(tx, chance, tasks))
     if chance.random() < 0.05:
         pauses.pause(tx, EVERYTHING, reason="so", actor="person:root")
+    tx.run("UPDATE attempts SET cost_usd = id % 4")
     for name in NAMES:
+        if chance.random() < 0.3:
+            tx.run("UPDATE agents SET day_usd = :usd WHERE id = :id", id=name, usd=chance.randrange(1, 6))
         if chance.random() < 0.2:
             pauses.pause(tx, Target("agent", name), reason="so", actor="person:root")
         agents.put_agent(tx, name, max_live=chance.randrange(4), enabled=chance.random() < 0.8,
@@ -319,7 +340,7 @@ def claimable(tx: Tx, most: int, seen: Counter[str]) -> list[tuple[int, str, int
     """What `why` says can be claimed now: (-priority, due time, id), the most urgent first."""
     found = []
     for row in tx.all("SELECT id, priority, due_at FROM tasks"):
-        told = explaining.why(tx, row["id"], tx.now, Room(most))
+        told = explaining.why(tx, row["id"], tx.now, room(most))
         seen.update(closed(told))
         if told["claimable"]:
             found.append((-row["priority"], row["due_at"], row["id"]))
@@ -331,7 +352,7 @@ def one_by_one(tx: Tx, most: int, seen: Counter[str]) -> list[str]:
     taken: list[str] = []
     while True:
         expected = claimable(tx, most, seen)
-        attempts = claims.claim_due(tx, fresh(tx), Room(most))
+        attempts = claims.claim_due(tx, fresh(tx), room(most))
         if not attempts:
             assert expected == []
             return taken
@@ -364,13 +385,13 @@ async def test_claiming_many_at_once_claims_the_same_as_one_by_one(board: Board)
     def singly(tx: Tx, seed: int, most: int) -> list[tuple[int, str]]:
         populate(tx, random.Random(seed))
         made: list[int] = []
-        while more := claims.claim_due(tx, fresh(tx), Room(most)):
+        while more := claims.claim_due(tx, fresh(tx), room(most)):
             made += more
         return whose(tx, made)
 
     def together(tx: Tx, seed: int, most: int) -> list[tuple[int, str]]:
         populate(tx, random.Random(seed))
-        return whose(tx, claims.claim_due(tx, hashes(99), Room(most)))
+        return whose(tx, claims.claim_due(tx, hashes(99), room(most)))
 
     def whose(tx: Tx, made: list[int]) -> list[tuple[int, str]]:
         rows = {row["id"]: (row["task_id"], row["agent_id"]) for row in tx.all("SELECT * FROM attempts")}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator.commands.completing import agents as agent_names
 from orchestrator.commands.frame import Call, command
+
+if TYPE_CHECKING:
+    from blackboard.presence import Presence
 
 AGENTS = """
 SELECT l.agent, l.enabled, l.live, l.max_live, l.ready, l.waiting, l.in_review, l.blocked, l.seen_at, l.paused_at, g.pause_reason,
@@ -20,11 +23,18 @@ SELECT l.agent, l.enabled, l.live, l.max_live, l.ready, l.waiting, l.in_review, 
 
 @command("agents", short_help="The agents: what each does, and whether it is paused.")
 def agents(call: Call) -> None:
-    """The agents: state, attempts that live, tasks that wait, why one is paused, when each was last heard of."""
+    """The agents: where each stands, attempts that live, tasks that wait, why one is paused, when each was last heard of."""
+    from blackboard import presence
+    from blackboard.clock import SystemClock
+    from orchestrator.machine import room
+
+    now = SystemClock().now()
     with call.board() as board:
-        rows = [_agent(row) for row in board.all(AGENTS)]
+        found = presence.of_all(board, now, room(call.settings, now))
+        rows = [_agent(row, found[row["agent"]]) for row in board.all(AGENTS)]
     columns = {
-        name: name.replace("_", " ") for name in ("agent", "state", "live", "ready", "waiting", "in_review", "blocked")
+        name: name.replace("_", " ")
+        for name in ("agent", "presence", "state", "live", "ready", "waiting", "in_review", "blocked")
     }
     columns |= {"roles": "roles", "seen_at": "last seen", "reason": "reason"}
     if not call.as_json:
@@ -32,23 +42,27 @@ def agents(call: Call) -> None:
     call.screen.table(rows, columns, empty="there are no agents yet: add [agents.NAME] to the configuration")
 
 
-def _agent(row: sqlite3.Row) -> dict[str, Any]:
-    told = dict(row)
+def _agent(row: sqlite3.Row, where: Presence) -> dict[str, Any]:
+    told = dict(row) | {"presence": where.word}
     all_since, all_reason = told.pop("all_paused_at"), told.pop("all_pause_reason")
     reason = told.pop("pause_reason")
     told["roles"] = (told["roles"] or "").split()
-    told["state"] = _state(row)
+    told["state"] = _state(row, where)
     since = row["paused_at"] or all_since
     said = (reason if row["paused_at"] else all_reason) or "no reason given"
     told["reason"] = f"{'' if row['paused_at'] else 'everything '}since {since}: {said}" if since else None
+    if where.word == "exhausted":
+        told["reason"] = where.because
     return told
 
 
-def _state(row: sqlite3.Row) -> str:
+def _state(row: sqlite3.Row, where: Presence) -> str:
     if not row["enabled"]:
         return "disabled"
     if row["paused_at"] or row["all_paused_at"]:
         return "paused"
+    if where.word == "exhausted":
+        return "exhausted"
     return "busy" if row["live"] >= row["max_live"] else "working" if row["live"] else "free"
 
 

@@ -17,13 +17,21 @@ TASK = click.argument("task", type=click.IntRange(min=1), shell_complete=task_nu
 @command("status", short_help="How the board stands, what runs, what is stuck.")
 def status(call: Call) -> None:
     """How the board stands: the daemon, tasks by status, agents, what runs, what waits for a person."""
-    from blackboard import questions
+    from blackboard import accounting, presence, questions
+    from blackboard.clock import SystemClock
     from blackboard.lock import holder
     from orchestrator import account
+    from orchestrator.machine import room
     from orchestrator.spoken import command as command_here
 
+    now = SystemClock().now()
+    bounds = room(call.settings, now)
     with call.board() as board:
         value = questions.overview(board)
+        found = presence.of_all(board, now, bounds)
+        value["budgets"] = accounting.bounded(board, bounds.day) if bounds.day else []
+    for agent in value["agents"]:
+        agent["presence"], agent["because"] = found[agent["agent"]]
     value = {"board": str(call.settings.board), "daemon": holder(call.settings.board), **value}
     call.screen.answer(value, account.of_board(value, command_here(call.settings)))
 
@@ -76,7 +84,8 @@ def why(call: Call, task: int) -> None:
     from orchestrator.machine import room
 
     with call.board() as board:
-        value = explaining.why(board, task, SystemClock().now(), room(call.settings))
+        now = SystemClock().now()
+        value = explaining.why(board, task, now, room(call.settings, now))
     value["daemon"] = holder(call.settings.board)
     call.screen.answer(value, _reasons(value))
 

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.runners.failures import kind_of
 from orchestrator.runners.found import cost, objects, table, whole, word
 from orchestrator.runners.program import ARGS, MODEL, Program, unreadable
-from orchestrator.runners.result import FailureKind, Result, Status
+from orchestrator.runners.result import FailureKind, Result, Status, Usage
 from orchestrator.runners.runner import Ended
 
 STATUSES: Mapping[str, Status] = {"stop": "ok", "error": "error", "length": "error", "aborted": "cancelled"}
@@ -17,14 +17,12 @@ STATUSES: Mapping[str, Status] = {"stop": "ok", "error": "error", "length": "err
 def parse(ended: Ended) -> Result:
     """The last answer's reason to stop decides; tokens and cost are the sum of all answers."""
     lines = objects(ended.stdout)
-    answers = [table(line.get("message")) for line in lines if _is_answer(line)]
+    answers = _answers(lines)
     last = answers[-1] if answers else {}
     status = STATUSES.get(str(last.get("stopReason")))
     if status is None:
         return unreadable(ended)
     complaint = word(last.get("errorMessage"))
-    usages = [table(answer.get("usage")) for answer in answers]
-    costs = [each for each in (cost(table(usage.get("cost")).get("total")) for usage in usages) if each is not None]
     otherwise: FailureKind = "context" if last["stopReason"] == "length" else "crash"
     return Result(
         status=status,
@@ -34,11 +32,28 @@ def parse(ended: Ended) -> Result:
         session_id=next((word(line.get("id")) for line in lines if line.get("type") == "session"), None),
         provider=word(last.get("provider")),
         model=word(last.get("model")),
+        **vars(_used(answers)),
+    )
+
+
+def spent(stdout: str) -> Usage:
+    """What it has used until now: the sum of all answers it has printed."""
+    return _used(_answers(objects(stdout)))
+
+
+def _used(answers: list[dict[str, Any]]) -> Usage:
+    usages = [table(answer.get("usage")) for answer in answers]
+    costs = [each for each in (cost(table(usage.get("cost")).get("total")) for usage in usages) if each is not None]
+    return Usage(
         input_tokens=whole(usage.get(name) for usage in usages for name in ("input", "cacheWrite")),
         cached_tokens=whole(usage.get("cacheRead") for usage in usages),
         output_tokens=whole(usage.get("output") for usage in usages),
         cost_usd=sum(costs) if costs else None,
     )
+
+
+def _answers(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [table(line.get("message")) for line in lines if _is_answer(line)]
 
 
 def _is_answer(line: dict[str, Any]) -> bool:
@@ -55,6 +70,7 @@ PI = Program(
     binary="pi",
     words=("--print", "--mode", "json", "--offline", MODEL, ARGS),
     parse=parse,
+    spent=spent,
     tried=(0, 73, 1),
     package="npm install -g @mariozechner/pi-coding-agent",
     env={"PI_OFFLINE": "1", "PI_SKIP_VERSION_CHECK": "1"},

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.config import AgentConfig
 from orchestrator.runners.failures import kind_of
-from orchestrator.runners.result import Result
+from orchestrator.runners.result import Result, Usage
 from orchestrator.runners.runner import QUIET, Ended, Run, Runner, Stop, graceful
 
 MODEL, ARGS = "{model}", "{args}"  # `--model X` where one is set; the operator's own words
@@ -26,7 +26,7 @@ class Program:
     """What is known of a program. `grace`: seconds it may take to end after `signal`, its best one.
 
     `tried`: the version all of this was measured with. `package`: how a person gets it. `env`: what it gets beside QUIET.
-    `version_flag`: what makes it tell its version and end.
+    `version_flag`: what makes it tell its version and end. `spent`: what its output says it has used while it still runs.
     """
 
     binary: str
@@ -39,6 +39,7 @@ class Program:
     grace: float = 10.0
     report_file: str | None = None
     version_flag: str = "--version"
+    spent: Callable[[str], Usage] | None = None
 
     @property
     def quiet(self) -> dict[str, str]:
@@ -86,6 +87,7 @@ def runner(program: Program) -> Runner:
         stdin=lambda _agent: PROMPT not in program.words,
         stop=stop,
         parse=program.parse,
+        spent=program.spent,
         most_prompt_bytes=MOST_ARGUMENT if PROMPT in program.words else None,
         report_file=program.report_file,
         install=program.package,

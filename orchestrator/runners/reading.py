@@ -11,7 +11,7 @@ from pathlib import Path
 from blackboard.tokens import redact
 from orchestrator.config import AgentConfig
 from orchestrator.logfile import end_of
-from orchestrator.runners.result import Result
+from orchestrator.runners.result import Result, Usage
 from orchestrator.runners.runner import Ended, Place
 from orchestrator.runners.table import runner_of
 
@@ -29,6 +29,14 @@ def result_of(agent: AgentConfig | None, directory: Path, code: int | None) -> R
     report = end_of(directory / runner.report_file, MOST) if runner.report_file else ""
     found = runner.parse(Ended(end_of(place.stdout, MOST), end_of(place.stderr, MOST_COMPLAINTS), code, report))
     return dataclasses.replace(found, text=_bounded(redact(found.text)) if found.text else None)
+
+
+def used_so_far(agent: AgentConfig | None, directory: Path) -> Usage | None:
+    """What a program that still runs says it has used; None when its runner reads nothing of that."""
+    runner = runner_of(agent) if agent is not None else None
+    if runner is None or runner.spent is None:
+        return None
+    return runner.spent(end_of(Place(directory, directory).stdout, MOST))
 
 
 def _bounded(text: str) -> str:

@@ -14,6 +14,16 @@ PASSING: frozenset[str] = frozenset({"rate_limit", "busy"})
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What a run has used so far; None where the program does not say. Input tokens without those from a cache."""
+
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True)
 class Result:
     """How a run ended and what it cost. Tokens are of this run alone; None where the program does not say.
 

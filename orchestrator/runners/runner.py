@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.config import AgentConfig
 from orchestrator.processes import MARKER
-from orchestrator.runners.result import Result
+from orchestrator.runners.result import Result, Usage
 from orchestrator.spool import NAME
 
 # What an agent inherits of our own environment: never a secret of the orchestrator's.
@@ -130,7 +130,8 @@ class Runner:
     `elsewhere`: how to know of a run that lives in another process and may outlive the one we started; None where none does.
     `most_prompt_bytes`: a longer prompt is refused before anything starts. `plain`: the prompt so that the program takes all
     of it as text. `report_file`: the file in the attempt's directory that the program writes about its run. `install`: how
-    to get the program, for a person.
+    to get the program, for a person. `spent`: what its standard output says it has used so far, None where it says nothing
+    before its end.
     """
 
     program: Callable[[AgentConfig], str]
@@ -144,6 +145,7 @@ class Runner:
     plain: Callable[[str], str] = lambda prompt: prompt
     report_file: str | None = None
     install: str | None = None
+    spent: Callable[[str], Usage] | None = None
 
 
 def graceful(agent: AgentConfig) -> Stop:
