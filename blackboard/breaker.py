@@ -6,6 +6,7 @@ Its first failure alike after somebody resumed it pauses it again.
 from __future__ import annotations
 
 from blackboard.board import Tx
+from blackboard.fingerprints import said
 from blackboard.pauses import Target, pause
 from blackboard.record import Record
 
@@ -39,7 +40,7 @@ def _cannot_start(tx: Tx, attempt: Record, outcome: str, detail: str | None) -> 
     latest = [row["outcome"] for row in tx.all(LATEST, agent=attempt["agent_id"], most=MOST)]
     if latest != [outcome] * MOST:
         return None
-    return f"{MOST} attempts in a row could not be started ({outcome}: {detail}); mend the configuration, then {_resume(attempt)}"
+    return f"{MOST} attempts in a row could not be started ({said(outcome, detail)}); mend the configuration, then {_resume(attempt)}"
 
 
 FINGERPRINT = "SELECT fingerprint FROM attempts WHERE id = :id"
@@ -58,7 +59,7 @@ def _fails_alike(tx: Tx, attempt: Record, outcome: str, detail: str | None) -> s
             tasks.append(row["task_id"])
         if len(tasks) == MOST:
             named = ", ".join(map(str, sorted(tasks)))
-            return f"its attempts on tasks {named} ended alike ({outcome}: {detail}); mend what they met, then {_resume(attempt)}"
+            return f"its attempts on tasks {named} ended alike ({said(outcome, detail)}); mend what they met, then {_resume(attempt)}"
     return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 
+from blackboard.states import OUTCOMES
 from blackboard.tokens import redact
 
 # The ends that say something about the work or the agent; whoever waits for a provider or a place has only waited.
@@ -33,6 +34,15 @@ def normalised(sentence: str) -> str:
     for pattern in _TAKEN_OUT:
         text = pattern.sub("#", text)
     return " ".join(_SEVERAL.sub("#", text).split())[:LONGEST]
+
+
+TOLD = 500  # characters of a sentence that are told again
+
+
+def said(outcome: str, detail: str | None) -> str:
+    """How an attempt ended, short enough to stand in another sentence."""
+    sentence = detail or OUTCOMES[outcome].meaning
+    return f"{outcome}: {sentence if len(sentence) <= TOLD else sentence[:TOLD] + '…'}"
 
 
 def fingerprint(outcome: str, failure_kind: str | None, sentence: str | None) -> str | None:

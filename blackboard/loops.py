@@ -6,14 +6,12 @@ Counting begins anew with a person's answer and when the task is reopened. Never
 from __future__ import annotations
 
 from blackboard.board import Tx
-from blackboard.fingerprints import ALIKE, normalised
+from blackboard.fingerprints import ALIKE, normalised, said
 from blackboard.record import Record
-from blackboard.states import OUTCOMES
 
 MOST_UNCHARGED = 10  # attempts in a row that were not charged and may well go on like that
 MOST_UNCHANGED = 2  # rounds in which the same was handed in again after it was sent back
 UNCHARGED = frozenset(("busy", "spawn_failed", "prompt_failed"))
-LONGEST = 500  # characters of what was said
 
 _SINCE = (
     "coalesce((SELECT max(e.attempt_id) FROM events e WHERE e.task_id = :task AND e.verb IN ('reopen','unblock')), 0)"
@@ -42,7 +40,7 @@ def no_progress(tx: Tx, task: Record, outcome: str, detail: str | None) -> str |
     handed_in = "the same outputs" if found[0]["handed_in"] else "nothing"
     alike = f"{most} attempts in a row ended alike" if most > 1 else "an attempt ended badly"
     return (
-        f"{alike} ({_said(outcome, detail)}) and handed in {handed_in}: change the task or what it needs, "
+        f"{alike} ({said(outcome, detail)}) and handed in {handed_in}: change the task or what it needs, "
         "then answer how to go on, or cancel it"
     )
 
@@ -52,7 +50,7 @@ def _never_tried(tx: Tx, task: Record, role: str, outcome: str, detail: str | No
     if len(ends) < MOST_UNCHARGED or not UNCHARGED.issuperset(ends):
         return None
     return (
-        f"{MOST_UNCHARGED} attempts in a row were not even tried, the last one {_said(outcome, detail)}: "
+        f"{MOST_UNCHARGED} attempts in a row were not even tried, the last one {said(outcome, detail)}: "
         "mend that, then answer how to go on, or cancel it"
     )
 
@@ -61,12 +59,7 @@ def never_reviewed(tx: Tx, task: Record, outcome: str, detail: str | None) -> st
     """The same of reviews, which an uncharged end would let go on for ever: why a person is to decide; else None."""
     if outcome not in UNCHARGED or _never_tried(tx, task, "reviewer", outcome, detail) is None:
         return None
-    return f"{MOST_UNCHARGED} reviews in a row were not even begun, the last one {_said(outcome, detail)}"
-
-
-def _said(outcome: str, detail: str | None) -> str:
-    said = detail or OUTCOMES[outcome].meaning
-    return f"{outcome}: {said if len(said) <= LONGEST else said[:LONGEST] + '…'}"
+    return f"{MOST_UNCHARGED} reviews in a row were not even begun, the last one {said(outcome, detail)}"
 
 
 SUBMITTED = f"""

@@ -21,7 +21,7 @@ def end(tx: Tx, attempt_id: int, found: Verdict, result: Result | None = None) -
         return False
     if result is not None:
         attempts.result(tx, attempt_id, result.columns())
-        standing.tell(tx, attempt_id)
+    standing.tell(tx, attempt_id)
     verbs.end_badly(
         tx, attempt, found.outcome, actor=ENGINE, detail=found.detail, exit_code=found.code, exit_signal=found.signal
     )
@@ -37,8 +37,8 @@ def gone(
     """
     if result is not None:
         attempts.result(tx, attempt_id, result.columns())
-        standing.tell(tx, attempt_id)
         verbs.hold_if_spent(tx, attempts.get(tx, attempt_id)["task_id"])  # it had reported before it told its numbers
+    standing.tell(tx, attempt_id)
     code, number = (status.code, status.signal) if status else (None, None)
     if attempts.gone(tx, attempt_id, code=code, signal=number) and unacknowledged:
         attempts.tell(tx, attempt_id, "wake_unacknowledged", unacknowledged)

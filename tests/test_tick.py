@@ -18,7 +18,7 @@ import pytest
 
 from blackboard import claims, verbs
 from blackboard.board import Board, Tx
-from blackboard.clock import plus, seconds_between, to_text
+from blackboard.clock import SystemClock, from_text, plus, seconds_between, to_text
 from blackboard.policy import Policies, Policy
 from blackboard.tokens import digest, mint
 from orchestrator import beginning, config_loading, monitor, processes, spawner
@@ -505,3 +505,27 @@ async def test_a_stopped_agent_counts_as_living_for_the_address(house: House) ->
     async with opened(house) as room:
         await room.orchestrator.once()
         assert await room.orchestrator._monitor.living() == []
+
+
+async def test_what_a_spent_day_held_is_claimed_at_midnight_of_the_budgets_zone(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shift = timedelta()
+
+    def it_is(now: str) -> None:
+        nonlocal shift
+        shift = from_text(now) - datetime.now(UTC)
+
+    it_is("2026-01-31T12:00:00.000Z")
+    monkeypatch.setattr(SystemClock, "now", lambda _self: to_text(datetime.now(UTC) + shift))
+    house.tables["budget"] = {"time_zone": "Asia/Kolkata"}
+    house.agents["prints"]["budget"] = {"day_usd": 1.0}
+    async with running(house) as room:
+        await room.reaches(await room.post(), "done")
+        await room.board.write(lambda tx: tx.run("UPDATE attempts SET cost_usd = 2"))
+        it_is("2026-01-31T18:29:58.000Z")  # two seconds before midnight there
+        second = await room.post()
+        await room.reaches(second, "done")
+    [held] = kinds(house, "budget_spent")
+    assert "the next day begins at 2026-01-31T18:30:00.000Z" in held["reason"]
+    assert house.attempts(second)[0]["claimed_at"] >= "2026-01-31T18:30:00.000Z"
