@@ -21,7 +21,7 @@ from blackboard.board import Board, Tx
 from blackboard.clock import SystemClock, from_text, plus, seconds_between, to_text
 from blackboard.policy import Policies, Policy
 from blackboard.tokens import digest, mint
-from orchestrator import beginning, config_loading, monitor, processes, spawner
+from orchestrator import beginning, config_loading, farewell, monitor, processes, spawner
 from orchestrator.sources import SlotFiles
 from orchestrator.spawner import Spawner, SpawnError
 from orchestrator.tick import Orchestrator
@@ -253,6 +253,33 @@ async def test_a_crowd_of_callers_does_not_hold_the_tick_up(house: House) -> Non
             for reader in readers:
                 room.board._readers.put_nowait(reader)
         await room.reaches(task, "done")
+
+
+async def test_what_may_not_be_signalled_is_told_once_and_nothing_is_claimed_beside_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a set-id child when the daemon is not root."""
+    house.agent("another-users", "while :; do sleep 0.05; done\n", grace_seconds=0.1, **PRINTS)
+    stop, tries = processes.stop, Counter[str]()
+
+    async def impatient(marker: str, *who: Any, **how: Any) -> bool:
+        tries[marker] += 1
+        return await stop(marker, *who, **how, give_up=0.2)
+
+    async with running(house) as room:
+        with monkeypatch.context() as patch:
+            patch.setattr(processes, "signal_safely", lambda one, number: False)
+            patch.setattr(processes, "stop", impatient)
+            patch.setattr(farewell, "LOOK_AGAIN", 0.1)
+            task = await room.post("another-users", wall_seconds=0.3, max_tries=2)
+            await eventually(lambda: max(tries.values(), default=0) > 2, lambda: house.story(task))
+            (event,) = house.events(task, "not_gone")
+            assert "look at it with ps" in event["reason"]
+            assert len(house.attempts(task)) == 1
+            (stuck,) = house.rows("SELECT why FROM v_stuck WHERE id = :task", task=task)
+            assert "is not proved gone" in stuck["why"]
+        await room.reaches(task, "failed")
+    assert house.outcomes(task) == ["timed_out", "timed_out"]
 
 
 # --- How much at once -------------------------------------------------------------------------------------------
