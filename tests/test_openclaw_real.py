@@ -32,7 +32,14 @@ class Real(House):
 
     def __init__(self, folder: Path, binary: Path, url: str) -> None:
         super().__init__(
-            folder, policy={"startup_seconds": 240.0, "wall_seconds": 280.0, "idle_seconds": 240.0, "max_tries": 1}
+            folder,
+            policy={
+                "startup_seconds": 240.0,
+                "wall_seconds": 280.0,
+                "idle_seconds": 240.0,
+                "settle_seconds": 120.0,
+                "max_tries": 1,
+            },
         )
         self.state = folder / "claw"
         self.state.mkdir()

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import errno
 import socket
-import sqlite3
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -26,20 +23,26 @@ from tests.programs.settings import TOLD, agent
 pytestmark = pytest.mark.timeout(SECONDS)
 ALWAYS = ("codex", "claude")  # native: they need nothing of the machine, and start in no time
 EVERY = [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.long) for name in TOLD]
-LIMITS = {"startup_seconds": 100.0, "idle_seconds": 150.0, "wall_seconds": 200.0, "max_tries": 1}
+LIMITS = {
+    "startup_seconds": 100.0,
+    "idle_seconds": 150.0,
+    "wall_seconds": 200.0,
+    "settle_seconds": 60.0,
+    "max_tries": 1,
+}
 SLOW = 150.0  # seconds: a start takes up to ten on a busy machine, and some try again for a minute
 
 
 # US dollars for two calls, by the prices that each was told, or has. The others tell none.
 COST = {"claude": 0.0009, "opencode": 0.00024, "pi": 0.00024}
-# What the model is refused with, and what each program lets us know of it. Others try again for minutes.
+# What the model is refused with, and what each program lets us know of it.
 REFUSED = {
     "codex": {"auth": "auth", "rate_limit": "rate_limit", "overflow": "context"},
     "claude": {"auth": "auth", "rate_limit": "rate_limit", "overflow": "context"},
-    "opencode": {"auth": "auth", "overflow": "context"},
+    "opencode": {"auth": "auth", "overflow": "context"},  # tries again within the run
     "gemini": {"auth": "auth", "rate_limit": "rate_limit"},
     "pi": {"auth": "auth", "rate_limit": "rate_limit", "overflow": "context"},
-    "qwen": {"auth": "auth", "rate_limit": "rate_limit"},
+    "qwen": {"auth": "auth"},  # waits within the run for as long as it is told, and says nothing
     "mini-swe-agent": {"auth": "auth"},
 }
 
@@ -96,16 +99,6 @@ def test_a_refusal_of_the_model_is_known(tmp_path: Path, name: str, refuses: Ref
         task = house.post("ada", "Say hello")
         gone(house, task)
         (attempt,) = house.attempts(task)
-        print(
-            "SEEN",
-            name,
-            refuses,
-            attempt["outcome"],
-            attempt["failure_kind"],
-            attempt["exit_code"],
-            attempt["detail"],
-            seconds(attempt),
-        )
         assert attempt["failure_kind"] == REFUSED[name][refuses], logs(house, attempt["id"])
         assert attempt["outcome"] == ("rate_limited" if refuses == "rate_limit" else "crashed")
 
@@ -117,10 +110,8 @@ def test_a_stop_ends_the_tool_too(tmp_path: Path, name: str) -> None:
     with house_of(tmp_path / "house", name, script=wait_then_hand_in) as (house, _):
         task = house.post("ada", "Say hello")
         until(lambda: waiting(house, task), SLOW, story=lambda: house.story(task))
-        asked_at = time.monotonic()
         assert house.operate(task, "cancel", "enough") == "cancelled"
         gone(house, task)
-        print("SEEN", name, "stop", round(time.monotonic() - asked_at, 1))
         assert house.left_of(task) == set()
         assert house.task(task)["status"] == "cancelled"
         assert house.rows("SELECT id FROM outputs") == []
@@ -139,8 +130,3 @@ def waiting(house: House, task: int) -> bool:
 
 def logs(house: House, attempt: int) -> str:
     return "\n".join(house.attempt_file(attempt, name).read_text() for name in ("stdout.log", "stderr.log"))
-
-
-def seconds(attempt: sqlite3.Row) -> float:
-    began, ended = (datetime.fromisoformat(attempt[name]) for name in ("spawned_at", "gone_at"))
-    return (ended - began).total_seconds()

@@ -12,6 +12,8 @@ from orchestrator.config_loading import load
 from orchestrator.runners.program import MODEL
 from orchestrator.runners.table import PROGRAMS
 from tests.layer_rules import ROOT
+from tests.programs.getting import SOURCES
+from tests.test_programs_real import REFUSED
 
 PAGE = (ROOT / "docs/runners.md").read_text(encoding="utf-8")
 
@@ -23,6 +25,15 @@ def test_its_words_its_prompt_and_its_package_are_told(name: str) -> None:
     words = " ".join(called.get(word, word) for word in (program.binary, *program.words) if word != MODEL)
     prompt = "an argument, at most 131,071 bytes" if "{prompt}" in program.words else "stdin"
     assert f"| `{name}` | `{words}` | {prompt} | `{program.package}` |" in PAGE
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_what_was_seen_is_of_the_version_that_is_fetched(name: str) -> None:
+    version = ".".join(map(str, PROGRAMS[name].tried))  # type: ignore[index]
+    assert SOURCES[name].packages[0].endswith((f"@{version}", f"=={version}"))
+    (row,) = re.findall(rf"^\| `{name}` \| {re.escape(version)} \| yes \|.*\|$", PAGE, re.MULTILINE)
+    for kind in REFUSED[name].values():
+        assert f"`{kind}`" in row
 
 
 def test_signals_and_seconds_are_told() -> None:

@@ -70,7 +70,8 @@ def _gemini(url: str) -> Told:
 def _pi(url: str) -> Told:
     provider = {"baseUrl": f"{url}/v1", "api": "openai-completions", "apiKey": "stub", "models": [OFFERED]}
     text = json.dumps({"providers": {"stub": provider}})
-    return Told(args=("--provider", "stub"), files={".pi/agent/models.json": text})
+    once = json.dumps({"retry": {"provider": {"maxRetries": 0}}})  # else it waits for as long as a rate limit says
+    return Told(args=("--provider", "stub"), files={".pi/agent/models.json": text, ".pi/agent/settings.json": once})
 
 
 def _qwen(url: str) -> Told:
