@@ -15,10 +15,10 @@ LOOKED_AT = 100  # attempts of the agent, the newest
 ENGINE = "engine:breaker"
 
 CONFIGURATION = frozenset(("spawn_failed", "prompt_failed"))
-NOBODYS_FAULT = frozenset(("lost",))  # a machine that restarts loses the attempts of all its agents alike
 
 LATEST = "SELECT outcome FROM attempts WHERE agent_id = :agent ORDER BY id DESC LIMIT :most"
 # Whoever lives, or ended without a failure of its own, says nothing; who handed in or asked ends the row of failures.
+# A machine that restarts loses the attempts of all its agents alike: `lost` is no failure of theirs.
 LATEST_TOLD = """
 SELECT a.task_id, a.fingerprint FROM attempts a
  WHERE a.agent_id = :agent AND a.outcome IS NOT NULL
@@ -49,7 +49,7 @@ FINGERPRINT = "SELECT fingerprint FROM attempts WHERE id = :id"
 def _fails_alike(tx: Tx, attempt: Record, outcome: str, detail: str | None) -> str | None:
     """Nothing but one and the same failure, on three different tasks."""
     ended = tx.one(FINGERPRINT, id=attempt["id"])
-    if outcome in NOBODYS_FAULT or ended is None or ended["fingerprint"] is None:
+    if ended is None or ended["fingerprint"] is None:
         return None
     tasks: list[int] = []
     for row in tx.all(LATEST_TOLD, agent=attempt["agent_id"], most=LOOKED_AT):
