@@ -343,7 +343,9 @@ async def test_a_heartbeat_and_a_status_tell_what_was_used_and_it_never_goes_dow
         call(
             tx,
             attempt,
-            HeartbeatReport.model_validate({"usage": {"input_tokens": 7, "output_tokens": 3, "cached_tokens": 0}}),
+            HeartbeatReport.model_validate(
+                {"usage": {"input_tokens": 7, "output_tokens": 3, "cached_tokens": 0, "cost_usd": 0.1}}
+            ),
         )
         assert used(tx, attempt["id"]) == (10, 0, 3, 0.5)
         call(tx, attempt, StatusReport.model_validate({"status": "review", "usage": {"cost_usd": 0.75}}))
@@ -442,6 +444,15 @@ async def test_the_account_of_a_day_adds_up(board: Board) -> None:
     assert (await board.read(accounting.spending, tomorrow))["total"]["attempts"] == 0
     [row] = await board.read(accounting.bounded, TODAY)
     assert (row["agent"], row["of_budget"]) == ("ada", "3 of 4 USD")
+
+
+async def test_what_is_spent_later_counts_to_no_day_before(board: Board, clock: FakeClock) -> None:
+    await board.write(day_budgets.put_board, Budget(9.0), "pause")
+    await board.write(running, usd=1.0)
+    clock.go_on(86400)
+    await board.write(running, usd=2.0)
+    assert (await board.read(day_budgets.today, TODAY)).total.usd == 1.0
+    assert (await board.read(day_budgets.today, day_of(clock.now(), "UTC"))).total.usd == 2.0
 
 
 async def test_a_task_tells_what_it_has_spent(board: Board) -> None:
