@@ -256,6 +256,7 @@ CREATE TABLE attempts (
   output_tokens INTEGER,
   cost_usd      REAL,
   session_id    TEXT,                               -- as the program calls the session of session_key
+  program       TEXT,                               -- runner and model it was started with, as the configuration had them
   resumes       INTEGER REFERENCES attempts(id),    -- whose session it goes on with
   session_totals TEXT CHECK (session_totals IS NULL OR json_valid(session_totals)),   -- as the program said them: of the whole session
   reset_at      TEXT,                               -- when a limit of the provider ends, as the program said
@@ -279,6 +280,8 @@ CREATE INDEX attempts_not_gone ON attempts(agent_id) WHERE gone_at IS NULL;
 CREATE INDEX attempts_of_agent ON attempts(agent_id, id);
 -- What was spent on one day: only that day's attempts are read.
 CREATE INDEX attempts_by_claim ON attempts(claimed_at);
+-- Who shares a conversation, the latest last.
+CREATE INDEX attempts_of_session ON attempts(session_key, id) WHERE session_key IS NOT NULL;
 
 CREATE TABLE events (
   id         INTEGER PRIMARY KEY CHECK (id > 0),
@@ -476,6 +479,7 @@ INSERT INTO outcomes (outcome, charged, settles, meaning) VALUES
   ('dry_run',       0, 0, 'rendered and recorded, not started'),
   ('rate_limited',  0, 0, 'the model''s provider asked to come back later'),
   ('busy',          0, 0, 'what the program needs alone was in use by another run'),
+  ('no_session',    0, 0, 'the conversation it should go on with was not to be had'),
   ('stopped',       0, 0, 'the orchestrator took the agent with it when it stopped, or when a day''s budget was spent'),
   ('no_report',     1, 0, 'the process ended with exit 0 and never reported a result'),
   ('crashed',       1, 0, 'the process ended with another exit code'),

@@ -6,11 +6,12 @@ Only the monitor calls `gone`, after proof. Ending an attempt is a move of its t
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from blackboard.board import Rows, Tx
 from blackboard.errors import NotFound
 from blackboard.record import Record
+from blackboard.sessions import own_numbers
 
 # INDEXED BY: to sort by id, SQLite would rather read all attempts there ever were.
 NOT_GONE = """
@@ -144,21 +145,24 @@ def used(tx: Tx, attempt_id: int, usage: Mapping[str, int | float | None]) -> No
 
 RESULT = """
 UPDATE attempts
-   SET run_id = coalesce(run_id, :run_id), session_id = coalesce(session_id, :session_id), result = coalesce(result, :text),
+   SET run_id = coalesce(run_id, :run_id), session_id = coalesce(:session_id, session_id), result = coalesce(result, :text),
        failure_kind = coalesce(failure_kind, :failure_kind), provider = coalesce(provider, :provider),
        model = coalesce(model, :model), input_tokens = coalesce(:input_tokens, input_tokens),
        cached_tokens = coalesce(:cached_tokens, cached_tokens), output_tokens = coalesce(:output_tokens, output_tokens),
-       cost_usd = coalesce(:cost_usd, cost_usd)
+       cost_usd = coalesce(:cost_usd, cost_usd), session_totals = coalesce(:session_totals, session_totals)
  WHERE id = :id
 """
 
 
-def result(tx: Tx, attempt_id: int, found: Mapping[str, str | int | float | None]) -> None:
+def result(
+    tx: Tx, attempt_id: int, found: Mapping[str, str | int | float | None], of_session: Collection[str] = ()
+) -> None:
     """Keep what the program said of its own run at its end. `found`: a value or None for each name in RESULT.
 
-    The first word stays; numbers win over those that were reported while it ran.
+    The first word stays, but for the name of the session; numbers win over those that were reported while it ran.
+    `of_session`: the numbers that count all of the session; what this run has added to them is kept as its own.
     """
-    tx.run(RESULT, id=attempt_id, **found)
+    tx.run(RESULT, id=attempt_id, **own_numbers(tx, attempt_id, found, of_session))
 
 
 GONE = """

@@ -97,6 +97,7 @@ ALTER TABLE tasks ADD COLUMN attempt_usd REAL CHECK (attempt_usd > 0);
 ALTER TABLE tasks ADD COLUMN attempt_tokens INTEGER CHECK (attempt_tokens > 0);
 ALTER TABLE tasks ADD COLUMN task_usd REAL CHECK (task_usd > 0);
 ALTER TABLE tasks ADD COLUMN task_tokens INTEGER CHECK (task_tokens > 0);
+ALTER TABLE attempts ADD COLUMN program TEXT;
 ALTER TABLE attempts ADD COLUMN resumes INTEGER REFERENCES attempts(id);
 ALTER TABLE attempts ADD COLUMN session_totals TEXT CHECK (session_totals IS NULL OR json_valid(session_totals));
 ALTER TABLE attempts ADD COLUMN reset_at TEXT;
@@ -139,6 +140,7 @@ CREATE TABLE workspaces (
 ) STRICT;
 CREATE INDEX attempts_by_claim ON attempts(claimed_at);
 CREATE INDEX checks_of_task ON checks(task_id, id);
+CREATE INDEX attempts_of_session ON attempts(session_key, id) WHERE session_key IS NOT NULL;
 CREATE UNIQUE INDEX one_check_at_once ON checks(task_id) WHERE ended_at IS NULL;
 CREATE UNIQUE INDEX one_workspace_a_path ON workspaces(path) WHERE removed_at IS NULL;
 """,

@@ -94,7 +94,7 @@ def next_try(task: Record, outcome: str, tries: int, *, final: bool = False, mos
     leaves another try: at once when nothing was started, else after the backoff of a first failure. `most`: how
     many tries there are, if not the task's max_tries.
     """
-    if outcome in ("released", "dry_run", "stopped"):
+    if outcome in ("released", "dry_run", "stopped", "no_session"):
         return 0.0
     charged = OUTCOMES[outcome].charged
     if final or (charged and tries >= (most or task["max_tries"])):

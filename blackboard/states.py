@@ -82,6 +82,7 @@ OUTCOMES: dict[str, Outcome] = {
     "dry_run": Outcome(False, False, "rendered and recorded, not started"),
     "rate_limited": Outcome(False, False, "the model's provider asked to come back later"),
     "busy": Outcome(False, False, "what the program needs alone was in use by another run"),
+    "no_session": Outcome(False, False, "the conversation it should go on with was not to be had"),
     "stopped": Outcome(
         False, False, "the orchestrator took the agent with it when it stopped, or when a day's budget was spent"
     ),

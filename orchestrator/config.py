@@ -26,7 +26,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from blackboard.forms import Review
 from blackboard.policy import Policies, Policy
 from blackboard.session_keys import Scope
-from orchestrator import config_openclaw, config_program
+from orchestrator import config_openclaw, config_program, config_session
 from orchestrator.config_budget import AgentBudget, BoardBudget
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_origins import Layers
@@ -34,7 +34,18 @@ from orchestrator.config_program import Program, ProgramName
 from orchestrator.config_types import MOST, File, Name, Seconds, SomeSeconds, Tokens, Usd, Word, fields, zone_exists
 
 PLACEHOLDERS = frozenset(
-    ("prompt_file", "workspace", "directory", "task", "attempt", "agent", "project", "base_url", "session_key")
+    (
+        "prompt_file",
+        "workspace",
+        "directory",
+        "task",
+        "attempt",
+        "agent",
+        "project",
+        "base_url",
+        "session_key",
+        "deadline_seconds",
+    )
 )
 SECRET_NAME = re.compile(r"key|token|secret|passw|credential|auth", re.IGNORECASE)
 MASK = "***"
@@ -137,6 +148,8 @@ class AgentConfig(Part):
     runner: Literal["command", "openclaw", ProgramName] = "command"
     argv: tuple[Word, ...] = ()
     session_scope: Scope = "attempt"
+    session_max_attempts: int = Field(20, ge=1, le=MOST)
+    session_max_tokens: int | None = Field(None, ge=1, le=2**53)
     roles: tuple[Name, ...] = ()
     max_live: int = Field(1, ge=0, le=MOST)
     enabled: bool = True
@@ -188,6 +201,8 @@ class AgentConfig(Part):
         return self
 
     def _problem_of_runner(self) -> str | None:
+        if problem := config_session.problem_of(self):
+            return problem
         if self.runner != "openclaw" and "openclaw" in self.model_fields_set:
             return 'the table openclaw is for runner = "openclaw": set that, or leave the table out'
         if self.runner == "openclaw":

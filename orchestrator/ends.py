@@ -9,7 +9,7 @@ from blackboard import attempts, standing, verbs
 from blackboard.board import Tx
 from orchestrator.processes import Status
 from orchestrator.runners.result import Result
-from orchestrator.verdict import Verdict
+from orchestrator.verdict import Verdict, resumed_in_vain
 
 ENGINE = "engine:monitor"
 
@@ -20,8 +20,9 @@ def end(tx: Tx, attempt_id: int, found: Verdict, result: Result | None = None) -
     if attempt["ended_at"] is not None:
         return False
     if result is not None:
-        attempts.result(tx, attempt_id, result.columns())
+        attempts.result(tx, attempt_id, result.columns(), result.of_session)
     standing.tell(tx, attempt_id)
+    found = resumed_in_vain(found, result, attempt)
     verbs.end_badly(
         tx, attempt, found.outcome, actor=ENGINE, detail=found.detail, exit_code=found.code, exit_signal=found.signal
     )
@@ -36,7 +37,7 @@ def gone(
     `unacknowledged`: the sentence for an agent that was only woken and did not answer.
     """
     if result is not None:
-        attempts.result(tx, attempt_id, result.columns())
+        attempts.result(tx, attempt_id, result.columns(), result.of_session)
         verbs.hold_if_spent(tx, attempts.get(tx, attempt_id)["task_id"])  # it had reported before it told its numbers
     standing.tell(tx, attempt_id)
     code, number = (status.code, status.signal) if status else (None, None)

@@ -79,7 +79,7 @@ def _facts(value: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
         "claim_review": ("agent", "number"),
         "post": ("agent", "role"),
         "replan": ("due_at", "not_before"),
-        "spawned": ("template",),
+        "spawned": ("template", "resumed", "fresh"),
     }
     names = shown.get(value["verb"], _FACTS)
     found = [f"{name}={_short(str(data[name]), 60)}" for name in names if data.get(name) is not None]

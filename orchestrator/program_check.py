@@ -18,7 +18,12 @@ def looked_at(agent: AgentConfig, known: Program, program: str) -> Said:
     """The findings about an agent whose program was found."""
     found = asked(program, environment(agent, os.environ, "", known.quiet), known.version_flag)
     if isinstance(found, NoVersion):
-        yield found.level, f"{found.sentence}; it may be a half installation: {known.package}"
+        stub = (
+            f", or set program.binary to node_modules/{known.native}: npm without scripts leaves a stub"
+            if known.native
+            else ""
+        )
+        yield found.level, f"{found.sentence}; it may be a half installation: {known.package}{stub}"
     elif found < known.tried:
         yield (
             "warn",

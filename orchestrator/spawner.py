@@ -23,7 +23,7 @@ from blackboard.board import Board, Tx
 from blackboard.move import get
 from blackboard.session_keys import SessionKey, of_work
 from blackboard.tokens import redact
-from orchestrator import processes, traces
+from orchestrator import processes, resuming, traces
 from orchestrator.config import AgentConfig, Settings
 from orchestrator.logfile import end_of
 from orchestrator.processes import Identity
@@ -76,7 +76,7 @@ class Spawner:
         identity = processes.identity(launcher.pid) or Identity(launcher.pid, 0)
         await self._board.write(
             attempts.spawned, attempt_id, pid=identity.pid, start=identity.start, boot_id=self._board.clock.boot_id(),
-            data=json.dumps(_told(prompt)),
+            data=json.dumps(_told(prompt, brief)),
         )  # fmt: skip
         return launcher
 
@@ -121,7 +121,7 @@ class Spawner:
         runner, run = runner_of(agent), Run(brief["agent"], agent, brief, place, self._base_url, prompt.text)
         words = runner.argv(run)
         words[0] = _program(words[0])
-        env = environment(agent, os.environ, marker, runner.environment(run))
+        env = environment(agent, os.environ, marker, runner.environment(run), run.told)
         boot = self._board.clock.boot_id()
         plan = launch_plan(agent, words, env, place, boot, brief["claimed_at"], stdin=runner.stdin(agent))
         try:
@@ -136,7 +136,7 @@ class Spawner:
                 0o700,
             )
             ack = agent.ack if brief["role"] == "executor" else None
-            _write(place.launch, json.dumps({**plan, "ack": ack, "told_from": _told(prompt)}))
+            _write(place.launch, json.dumps({**plan, "ack": ack, "told_from": _told(prompt, brief)}))
             return processes.launch(place.directory, marker=marker)
         except OSError as error:
             raise SpawnError(
@@ -165,7 +165,8 @@ def _prepare(tx: Tx, attempt_id: int, settings: Settings, board_id: str) -> dict
     session_key = str(_session(tx, brief, agent, board_id)) if agent else None
     attempts.prepared(tx, attempt_id, workspace=str(workspace), session_key=session_key)
     claimed_at = attempts.get(tx, attempt_id)["claimed_at"]
-    return brief | {"workspace": str(workspace), "claimed_at": claimed_at, "session_key": session_key}
+    brief |= {"workspace": str(workspace), "claimed_at": claimed_at, "session_key": session_key}
+    return brief | resuming.chosen(tx, brief, agent)
 
 
 def _session(tx: Tx, brief: dict[str, Any], agent: AgentConfig, board_id: str) -> SessionKey:
@@ -177,10 +178,11 @@ def _session(tx: Tx, brief: dict[str, Any], agent: AgentConfig, board_id: str) -
     )  # fmt: skip
 
 
-def _told(prompt: Prompt) -> dict[str, Any]:
-    """The data of the event `spawned`: which templates the prompt was made from."""
+def _told(prompt: Prompt, brief: dict[str, Any]) -> dict[str, Any]:
+    """The data of the event `spawned`: which templates the prompt was made from, and whose session it goes on with."""
     changed = [source.source for source in prompt.sources if source.source != OURS]
-    return {"template": (changed or [OURS])[0], "templates": [source._asdict() for source in prompt.sources]}
+    templates = {"template": (changed or [OURS])[0], "templates": [source._asdict() for source in prompt.sources]}
+    return {**templates, **brief.get("session", {})}
 
 
 def _program(word: str) -> str:

@@ -39,6 +39,21 @@ def verdict(status: Status | None, result: Result | None = None) -> Verdict:
     return found._replace(outcome=_outcome(result), detail=_sentence(result))
 
 
+def resumed_in_vain(found: Verdict, result: Result | None, attempt: Record) -> Verdict:
+    """The same, unless it is that the session to go on with was not to be had: the program said so, or ended without a word.
+
+    Only of an attempt that resumes and never called: every other has begun something.
+    """
+    if attempt["resumes"] is None or attempt["started_at"] is not None or found.outcome not in ("crashed", "no_report"):
+        return found
+    if result is None or (result.failure_kind != "session" and result.status != "unknown"):
+        return found
+    return found._replace(
+        outcome="no_session",
+        detail=f"it could not go on with the session of attempt {attempt['resumes']}: {found.detail}",
+    )
+
+
 BY_KIND = {"rate_limit": "rate_limited", "busy": "busy", "unknown_agent": "spawn_failed"}
 BY_STATUS = {"ok": "no_report", "timeout": "timed_out", "error": "crashed", "cancelled": "crashed"}
 LONGEST = 400  # characters of the program's own words in a sentence

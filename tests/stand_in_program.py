@@ -24,11 +24,11 @@ VERSIONS = {
 # What the real one needs to go on without a person, and what it knows.
 NEEDS = {
     "codex": {"exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "-"},
-    "claude": {"-p", "--allowedTools", "--session-id"},
+    "claude": {"-p", "--allowedTools"},
     "opencode": {"run", "--format"},
-    "gemini": {"--approval-mode", "--skip-trust", "--prompt=", "--session-id"},
+    "gemini": {"--approval-mode", "--skip-trust", "--prompt="},
     "pi": {"--print", "--mode", "--offline"},
-    "qwen": {"--approval-mode", "--session-id"},
+    "qwen": {"--approval-mode"},
     "mini": {"--yolo", "--exit-immediately", "--output", "--task"},
 }
 ENV = {
@@ -59,16 +59,40 @@ def prompt() -> str:
     return sys.stdin.read()
 
 
-def session() -> str:
-    """Its own id, taken once: a second run with the same one is refused."""
+HOME = Path(os.environ.get("HOME", "/nowhere"))
+UNKNOWN = {
+    "codex": "no rollout found for thread id", "claude": "No conversation found with session ID:", "gemini":
+    "Error resuming session: invalid session", "qwen": "No saved session found with ID", "opencode": "Session not found",
+    "pi": "No session found matching",
+}  # fmt: skip
+
+
+def resumed() -> str:
+    """The session it is to go on with; empty for a fresh one."""
+    if NAME == "codex":
+        return WORDS[-2] if WORDS[:2] == ["exec", "resume"] else ""
+    return option("--session") if NAME in ("pi", "opencode") else option("--resume")
+
+
+def session() -> tuple[str, int]:
+    """Its session, and which run of it this is. An own id is taken once; what is not known cannot be gone on with."""
+    if asked := resumed():
+        known = HOME / f"session-{asked}"
+        if not known.exists():
+            ends(42 if NAME == "gemini" else 1, stderr=f"{UNKNOWN[NAME]} {asked}\n")
+        folder, runs = known.read_text().rsplit(" ", 1)
+        if folder != os.getcwd() and NAME == "gemini":
+            ends(42, stderr="Error resuming session: not of this project\n")
+        if folder != os.getcwd() and NAME == "pi":
+            ends(0, "Session found in a different project. Fork it? [y/N]\n")
+        if folder != os.getcwd() and NAME == "opencode":
+            hang()
+        return asked, int(runs) + 1
     own = option("--session-id")
-    if not own:
-        return f"ses_{NAME}"
-    used = Path(os.environ["HOME"]) / f"session-{uuid.UUID(own)}"
-    if used.exists():
+    if own and (HOME / f"session-{uuid.UUID(own)}").exists():
         ends(42 if NAME == "gemini" else 1, stderr=f"Session ID {own} is already in use\n")
-    used.touch()
-    return own
+    begun = len(list(HOME.glob(f"session-ses_{NAME}*")))
+    return own or f"ses_{NAME}{begun or ''}", 1
 
 
 def work(told: str) -> None:
@@ -84,6 +108,9 @@ def hang() -> NoReturn:
     subprocess.Popen(["sleep", "600"], start_new_session=True, stdin=subprocess.DEVNULL)
     for number, word in ((signal.SIGTERM, "TERM"), (signal.SIGINT, "INT")):
         signal.signal(number, lambda _n, _f, word=word: _signalled(word))
+    begins = {"codex": {"type": "thread.started", "thread_id": OWN}, "pi": {"type": "session", "id": OWN}}
+    begins["opencode"] = {"type": "step_start", "sessionID": OWN}
+    print(lines(begins[NAME]) if NAME in begins else "", end="", flush=True)
     Path("hangs").touch()
     while True:
         time.sleep(1)
@@ -100,12 +127,14 @@ def codex(own: str, failure: str) -> NoReturn:
         said = {"message": failure}
         ends(1, lines(*start, {"type": "error", **said}, {"type": "turn.failed", "error": said}))
     message = {"type": "item.completed", "item": {"id": "i", "type": "agent_message", "text": "did it"}}
-    usage = {"input_tokens": 107, "cached_input_tokens": 7, "output_tokens": 20, "reasoning_output_tokens": 3}
+    usage = {"input_tokens": 107 * RUN, "cached_input_tokens": 7 * RUN, "output_tokens": 20 * RUN}
     ends(0, lines(*start, message, {"type": "turn.completed", "usage": usage}))
 
 
 def result(own: str, failure: str) -> dict[str, object]:
-    usage = {"input_tokens": 107 if NAME == "qwen" else 100, "cache_read_input_tokens": 7, "output_tokens": 20}
+    usage = {"input_tokens": 100, "cache_read_input_tokens": 7, "output_tokens": 20}
+    if NAME == "qwen":  # of the whole session, and the cached ones among the others
+        usage = {"input_tokens": 107 * RUN, "cache_read_input_tokens": 7 * RUN, "output_tokens": 20 * RUN}
     return {
         "type": "result", "subtype": "success", "is_error": bool(failure), "result": failure or "did it",
         "session_id": own, "usage": usage, "permission_denials": [],
@@ -113,7 +142,7 @@ def result(own: str, failure: str) -> dict[str, object]:
 
 
 def claude(own: str, failure: str) -> NoReturn:
-    priced = {"total_cost_usd": 0.5, "modelUsage": {"M": {"outputTokens": 20}}}
+    priced = {"total_cost_usd": 0.5 * RUN, "modelUsage": {"M": {"outputTokens": 20}}}
     ends(int(bool(failure)), lines(result(own, failure) | priced))
 
 
@@ -161,7 +190,10 @@ def mini(_own: str, failure: str) -> NoReturn:
     ends(int(bool(failure)), "a transcript { for people\n")
 
 
-FAILURES = {"auth": "401 invalid api key", "limited": "429 Too Many Requests"}
+FAILURES = {
+    "auth": "401 invalid api key", "limited": "429 Too Many Requests", "poison": "400 maximum context length exceeded",
+}  # fmt: skip
+OWN, RUN = "", 1
 
 if __name__ == "__main__":
     if NAME == "mini" and WORDS == ["--help"]:
@@ -175,10 +207,15 @@ if __name__ == "__main__":
     told = prompt()
     scenario = re.search(r"scenario-([a-z]+)", told)
     name = scenario[1] if scenario else "good"
-    own = session()
+    OWN, RUN = session()
     Path("argv.json").write_text(json.dumps(WORDS))
+    if name == "poison":
+        name = "good" if Path("poisoned").exists() else name
+        Path("poisoned").touch()
+    if name != "forgets":
+        (HOME / f"session-{OWN}").write_text(f"{os.getcwd()} {RUN}")
     if name == "hang":
         hang()
-    if name == "good":
+    if name in ("good", "forgets"):
         work(told)
-    globals()[NAME](own, FAILURES.get(name, ""))
+    globals()[NAME](OWN, FAILURES.get(name, ""))

@@ -158,6 +158,8 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
         text = "[agents.'Code-Bot.1']\nrunner = 'openclaw'\nopenclaw = { agent = 'x' }\n"
     if "program" in path:
         text = "[agents.'Code-Bot.1']\nrunner = 'claude'\n"
+    if path[-1].startswith("session_max"):
+        text = "[agents.'Code-Bot.1']\nrunner = 'claude'\nsession_scope = 'task'\n"
     shown: Any = loaded(tmp_path, text, environ=environ).model_dump(mode="json")
 
     for part in path:

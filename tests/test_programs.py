@@ -125,6 +125,7 @@ def test_check_tells_the_version_or_how_to_get_it(tmp_path: Path, name: str) -> 
     [
         ("echo 2.0.1", "claude 2.0.1 is older than 2.1.329"),
         ("echo no native binary >&2; exit 1", "no native binary; it may be a half installation: npm install"),
+        ("exit 1", "set program.binary to node_modules/@anthropic-ai/claude-code-linux-x64/claude"),
     ],
 )
 def test_check_tells_of_an_old_one_and_of_half_an_installation(tmp_path: Path, script: str, sentence: str) -> None:

@@ -12,7 +12,7 @@ from orchestrator.runners.runner import Ended
 
 
 def parse(ended: Ended) -> Result:
-    """The result object, with the model that wrote the most and the cost: of this run, since each begins a session."""
+    """The result object, with the model that wrote the most and the cost, which is of the whole session."""
     found = result_object.found_in(ended.stdout)
     if found is None:
         return unreadable(ended)
@@ -35,4 +35,7 @@ CLAUDE = Program(
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_TELEMETRY": "1", "DISABLE_ERROR_REPORTING": "1",
         "DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_MAX_RETRIES": "1",
     },
+    resume=("-p", "--output-format", "json", MODEL, "--allowedTools", "Bash", "--resume", SESSION, ARGS),
+    totals=("cost_usd",),
+    native="@anthropic-ai/claude-code-linux-x64/claude",
 )  # fmt: skip

@@ -13,8 +13,8 @@ from orchestrator.runners.program import ARGS, MODEL, SESSION, Program, unreadab
 from orchestrator.runners.result import FailureKind, Result
 from orchestrator.runners.runner import Ended
 
-# An HTTP status as exit code, less 256: what is left of it.
-OF_CODE: Mapping[int, FailureKind] = {145: "auth", 147: "auth", 173: "rate_limit", 247: "network"}
+# An HTTP status as exit code, less 256: what is left of it. 42: what it was asked with cannot be, such as the session.
+OF_CODE: Mapping[int, FailureKind] = {42: "session", 145: "auth", 147: "auth", 173: "rate_limit", 247: "network"}
 
 
 def parse(ended: Ended) -> Result:
@@ -56,4 +56,8 @@ GEMINI = Program(
     tried=(0, 61, 0),
     package="npm install -g @google/gemini-cli",
     env={"GEMINI_CLI_NO_RELAUNCH": "true"},
+    resume=(
+        "--output-format", "json", "--approval-mode", "yolo", "--skip-trust", MODEL, "--resume", SESSION, ARGS, "--prompt=",
+    ),
+    same_folder=True,
 )  # fmt: skip

@@ -1,7 +1,8 @@
 """openclaw in its three forms: a turn through a running gateway, an embedded one (`--local`), a headless one (`exec`).
 
 The prompt goes as a file: an argument is limited to 128 KiB, and `agent` reads no standard input. The deadline we
-hand over ends before our own, so that the program can still say how it went.
+hand over ends before our own, so that the program can still say how it went; its clock begins later, with the first call
+of the model.
 """
 
 from __future__ import annotations
@@ -14,13 +15,7 @@ from orchestrator.runners.runner import QUIET, Elsewhere, Run, Runner, Stop, gra
 
 MOST_MESSAGE_BYTES = 4 * 1024 * 1024  # of --message-file
 GRACE = 20.0  # seconds: for a TERM to reach the gateway as an abort, with its retries
-EARLIER, SHARE = 60.0, 0.25  # our deadline less so many seconds, or less this share of it where that is less
 ALONE = {"OPENCLAW_NO_AUTO_UPDATE": "1", "OPENCLAW_DISABLE_BONJOUR": "1", "OPENCLAW_SKIP_CHANNELS": "1"}
-
-
-def deadline(wall_seconds: float) -> int:
-    """Whole seconds for `--timeout`, at least one: its clock begins later than ours, with the first model call."""
-    return max(1, int(wall_seconds - min(EARLIER, wall_seconds * SHARE)))
 
 
 def _argv(run: Run) -> list[str]:
@@ -30,7 +25,7 @@ def _argv(run: Run) -> list[str]:
     else:
         words = [openclaw.binary, "agent", "--agent", run.agent.known_as(run.name)]
         words += ["--session-key", str(run.brief["session_key"])]
-    words += ["--message-file", str(run.place.prompt), "--timeout", str(deadline(run.brief["limits"]["wall_seconds"]))]
+    words += ["--message-file", str(run.place.prompt), "--timeout", run.deadline]
     words += ["--local"] if openclaw.mode == "local" else []
     words += ["--model", openclaw.model] if openclaw.model else []
     words += ["--thinking", openclaw.thinking] if openclaw.thinking else []

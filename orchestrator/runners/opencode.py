@@ -6,7 +6,7 @@ from typing import Any
 
 from orchestrator.runners.failures import kind_of
 from orchestrator.runners.found import cost, objects, table, whole, word
-from orchestrator.runners.program import ARGS, MODEL, Program, unreadable
+from orchestrator.runners.program import ARGS, MODEL, SESSION, Program, unreadable
 from orchestrator.runners.result import Result, Usage
 from orchestrator.runners.runner import Ended
 
@@ -17,8 +17,9 @@ def parse(ended: Ended) -> Result:
     errors = [table(line.get("error")) for line in lines if line.get("type") == "error"]
     steps = _steps(lines)
     over = bool(steps) and steps[-1].get("reason") != "tool-calls" and lines[-1].get("type") != "step_start"
+    session_id = next((found for line in lines if (found := word(line.get("sessionID")))), None)
     if not errors and not over:
-        return unreadable(ended)
+        return unreadable(ended, session_id)
     texts = [word(table(line.get("part")).get("text")) for line in lines if line.get("type") == "text"]
     complaint = _complaint(errors[-1]) if errors else None
     return Result(
@@ -26,7 +27,7 @@ def parse(ended: Ended) -> Result:
         final=True,
         text=complaint if errors else next((text for text in reversed(texts) if text), None),
         failure_kind=(kind_of(complaint or "") or kind_of(ended.stderr) or "crash") if errors else None,
-        session_id=next((found for line in lines if (found := word(line.get("sessionID")))), None),
+        session_id=session_id,
         **vars(_used(steps)),
     )
 
@@ -63,6 +64,9 @@ OPENCODE = Program(
     spent=spent,
     tried=(1, 18, 33),
     package="npm install -g opencode-ai",
+    resume=("run", "--format", "json", MODEL, "--session", SESSION, ARGS),
+    same_folder=True,
+    native="opencode-linux-x64/bin/opencode",
     env={
         "OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1", "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
     },

@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.runners.failures import kind_of
 from orchestrator.runners.found import cost, objects, table, whole, word
-from orchestrator.runners.program import ARGS, MODEL, Program, unreadable
+from orchestrator.runners.program import ARGS, MODEL, SESSION, Program, unreadable
 from orchestrator.runners.result import FailureKind, Result, Status, Usage
 from orchestrator.runners.runner import Ended
 
@@ -20,8 +20,9 @@ def parse(ended: Ended) -> Result:
     answers = _answers(lines)
     last = answers[-1] if answers else {}
     status = STATUSES.get(str(last.get("stopReason")))
+    session_id = next((word(line.get("id")) for line in lines if line.get("type") == "session"), None)
     if status is None:
-        return unreadable(ended)
+        return unreadable(ended, session_id)
     complaint = word(last.get("errorMessage"))
     otherwise: FailureKind = "context" if last["stopReason"] == "length" else "crash"
     return Result(
@@ -29,7 +30,7 @@ def parse(ended: Ended) -> Result:
         final=True,
         text=complaint or _text(last),
         failure_kind=(kind_of(complaint or "") or otherwise) if status == "error" else None,
-        session_id=next((word(line.get("id")) for line in lines if line.get("type") == "session"), None),
+        session_id=session_id,
         provider=word(last.get("provider")),
         model=word(last.get("model")),
         **vars(_used(answers)),
@@ -73,5 +74,7 @@ PI = Program(
     spent=spent,
     tried=(0, 73, 1),
     package="npm install -g @mariozechner/pi-coding-agent",
+    resume=("--print", "--mode", "json", "--offline", MODEL, "--session", SESSION, ARGS),
+    same_folder=True,
     env={"PI_OFFLINE": "1", "PI_SKIP_VERSION_CHECK": "1"},
 )

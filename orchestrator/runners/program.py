@@ -6,18 +6,21 @@ prompt on its standard input, which ends there; every other finds its standard i
 
 from __future__ import annotations
 
+import json
 import signal
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from orchestrator.config import AgentConfig
 from orchestrator.runners.failures import kind_of
 from orchestrator.runners.result import Result, Usage
-from orchestrator.runners.runner import QUIET, Ended, Run, Runner, Stop, graceful
+from orchestrator.runners.runner import QUIET, Ended, Run, Runner, Sessions, Stop, graceful
 
 MODEL, ARGS = "{model}", "{args}"  # `--model X` where one is set; the operator's own words
-SESSION, PROMPT, REPORT = "{session}", "{prompt}", "{report}"  # a fresh UUID; the text; the path of the report file
+SETTING = "{setting}"  # the model as a setting, `-c model="X"`
+SESSION, PROMPT, REPORT = "{session}", "{prompt}", "{report}"  # the session's id; the text; the path of the report file
 MOST_ARGUMENT = 131_071  # bytes of one argument: the kernel starts no program with more
 
 
@@ -27,6 +30,9 @@ class Program:
 
     `tried`: the version all of this was measured with. `package`: how a person gets it. `env`: what it gets beside QUIET.
     `version_flag`: what makes it tell its version and end. `spent`: what its output says it has used while it still runs.
+    `resume`: the words that go on with a session, none where it
+    cannot; `same_folder`, `totals`: as in `Sessions`. `native`: where the package's installation leaves a stub when scripts
+    are off, the program that is meant, under node_modules on Linux.
     """
 
     binary: str
@@ -40,6 +46,10 @@ class Program:
     report_file: str | None = None
     version_flag: str = "--version"
     spent: Callable[[str], Usage] | None = None
+    resume: tuple[str, ...] = ()
+    same_folder: bool = False
+    totals: tuple[str, ...] = ()
+    native: str | None = None
 
     @property
     def quiet(self) -> dict[str, str]:
@@ -47,9 +57,9 @@ class Program:
         return {**QUIET, **self.env}
 
 
-def own_session(run: Run) -> str:
+def own_session(brief: Mapping[str, Any]) -> str:
     """A UUID that belongs to this attempt alone: a program that met one before refuses it."""
-    once = f"{run.brief['session_key']} {run.brief['attempt']} {run.brief['claimed_at']}"
+    once = f"{brief['session_key']} {brief['attempt']} {brief['claimed_at']}"
     return str(uuid.uuid5(uuid.NAMESPACE_OID, once))
 
 
@@ -57,7 +67,8 @@ def runner(program: Program) -> Runner:
     """The runner of a program we know."""
 
     def argv(run: Run) -> list[str]:
-        return [_binary(run.agent), *(said for word in program.words for said in _said(word, run))]
+        words = program.resume if run.brief.get("resumes") else program.words
+        return [_binary(run.agent), *(said for word in words for said in _said(word, run))]
 
     def _binary(agent: AgentConfig) -> str:
         return agent.program.binary or program.binary
@@ -66,12 +77,19 @@ def runner(program: Program) -> Runner:
         asked = run.agent.program
         if word == MODEL:
             yield from ("--model", asked.model) if asked.model else ()
+        elif word == SETTING:
+            yield from ("-c", f"model={json.dumps(asked.model)}") if asked.model else ()
         elif word == ARGS:
-            yield from asked.args
+            yield from map(run.told, asked.args)
         else:
-            places = {SESSION: lambda: own_session(run), PROMPT: lambda: run.prompt}
-            places[REPORT] = lambda: str(run.place.directory / (program.report_file or ""))
-            yield places[word]() if word in places else word
+            yield _filled(word, run)
+
+    def _filled(word: str, run: Run) -> str:
+        if word == SESSION:
+            return str(run.brief.get("session_id") or own_session(run.brief))
+        if word == REPORT:
+            return str(run.place.directory / (program.report_file or ""))
+        return run.prompt if word == PROMPT else word
 
     def stop(agent: AgentConfig) -> Stop:
         asked, own = graceful(agent), agent.model_fields_set
@@ -91,9 +109,13 @@ def runner(program: Program) -> Runner:
         most_prompt_bytes=MOST_ARGUMENT if PROMPT in program.words else None,
         report_file=program.report_file,
         install=program.package,
+        sessions=Sessions(SESSION in program.words, program.same_folder, program.totals) if program.resume else None,
     )
 
 
-def unreadable(ended: Ended) -> Result:
-    """Nothing of a result was printed: the exit code alone says how it ended, and zero says nothing at all."""
-    return Result(failure_kind=kind_of(ended.stderr) or "crash")
+def unreadable(ended: Ended, session_id: str | None = None) -> Result:
+    """Nothing of a result was printed: the exit code alone says how it ended, and zero says nothing at all.
+
+    `session_id`: where it was told before, so that a run that was cut off can be gone on with.
+    """
+    return Result(failure_kind=kind_of(ended.stderr) or "crash", session_id=session_id)

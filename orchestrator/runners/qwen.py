@@ -27,4 +27,7 @@ QWEN = Program(
     parse=parse,
     tried=(0, 24, 4),
     package="npm install -g @qwen-code/qwen-code",
+    resume=("--output-format", "json", "--approval-mode", "yolo", MODEL, "--resume", SESSION, ARGS),
+    same_folder=True,
+    totals=("input_tokens", "cached_tokens", "output_tokens"),
 )

@@ -28,7 +28,8 @@ def result_of(agent: AgentConfig | None, directory: Path, code: int | None) -> R
     place = Place(directory, directory)
     report = end_of(directory / runner.report_file, MOST) if runner.report_file else ""
     found = runner.parse(Ended(end_of(place.stdout, MOST), end_of(place.stderr, MOST_COMPLAINTS), code, report))
-    return dataclasses.replace(found, text=_bounded(redact(found.text)) if found.text else None)
+    of_session = runner.sessions.totals if runner.sessions else ()
+    return dataclasses.replace(found, text=_bounded(redact(found.text)) if found.text else None, of_session=of_session)
 
 
 def used_so_far(agent: AgentConfig | None, directory: Path) -> Usage | None:

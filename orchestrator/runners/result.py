@@ -7,7 +7,7 @@ from typing import Literal
 
 Status = Literal["ok", "error", "timeout", "cancelled", "unknown"]
 FailureKind = Literal[
-    "auth", "rate_limit", "context", "network", "refused", "timeout", "busy", "unknown_agent", "crash"
+    "auth", "rate_limit", "context", "network", "refused", "timeout", "busy", "session", "unknown_agent", "crash"
 ]  # fmt: skip
 # What will pass by itself and is no fault of the task: tried again, not charged.
 PASSING: frozenset[str] = frozenset({"rate_limit", "busy"})
@@ -25,10 +25,10 @@ class Usage:
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended and what it cost. Tokens are of this run alone; None where the program does not say.
+    """How a run ended and what it cost; None where the program does not say.
 
     `status` unknown: it left nothing that can be read, or its run was not over. `final`: the run itself is over, wherever
-    it lives. `text`: its last words.
+    it lives. `text`: its last words. `of_session`: names of the numbers that count all of the session, not this run alone.
     """
 
     status: Status = "unknown"
@@ -43,7 +43,8 @@ class Result:
     cached_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
+    of_session: tuple[str, ...] = ()
 
     def columns(self) -> dict[str, str | int | float | None]:
         """What the board keeps of it."""
-        return {name: value for name, value in vars(self).items() if name not in ("status", "final")}
+        return {name: value for name, value in vars(self).items() if name not in ("status", "final", "of_session")}

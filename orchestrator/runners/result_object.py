@@ -28,10 +28,14 @@ def found_in(text: str) -> dict[str, Any] | None:
     return None
 
 
+def _first(errors: object) -> str | None:
+    return word(errors[0]) if isinstance(errors, list) and errors else None
+
+
 def read(found: Mapping[str, Any], ended: Ended) -> Result:
     """Its own word goes before the exit code: an interrupted claude exits with 0. Refused tools are told even if all else went well."""
     failed = found.get("is_error") is not False
-    text = word(found.get("result")) or word(table(found.get("error")).get("message"))
+    text = word(found.get("result")) or word(table(found.get("error")).get("message")) or _first(found.get("errors"))
     said = " ".join(filter(None, (text, word(found.get("subtype")))))
     usage = table(found.get("usage"))
     refused: FailureKind | None = "refused" if found.get("permission_denials") else None

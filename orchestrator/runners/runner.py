@@ -28,6 +28,15 @@ QUIET: Mapping[str, str] = {
 }  # fmt: skip
 
 
+DEADLINE = "{deadline_seconds}"  # the one placeholder of program.args and env
+EARLIER, SHARE = 60.0, 0.25  # our deadline less so many seconds, or less this share of it where that is less
+
+
+def deadline(wall_seconds: float) -> int:
+    """Whole seconds, at least one: earlier than ours, so that the program can still say how it went."""
+    return max(1, int(wall_seconds - min(EARLIER, wall_seconds * SHARE)))
+
+
 @dataclass(frozen=True)
 class Place:
     """Where one attempt lives: its own directory, and the workspace it works in."""
@@ -82,8 +91,17 @@ class Run:
             "prompt_file": str(self.place.prompt), "workspace": str(self.place.workspace),
             "directory": str(self.place.directory), "task": str(self.brief["task"]["id"]),
             "attempt": str(self.brief["attempt"]), "agent": self.name, "project": self.brief["project"],
-            "base_url": self.base_url, "session_key": self.brief["session_key"],
+            "base_url": self.base_url, "session_key": self.brief["session_key"], "deadline_seconds": self.deadline,
         }  # fmt: skip
+
+    @property
+    def deadline(self) -> str:
+        """The seconds a program may be told it has: it ends before we end it."""
+        return str(deadline(self.brief["limits"]["wall_seconds"]))
+
+    def told(self, word: str) -> str:
+        """A word of the operator's that stands as it is, but for the deadline."""
+        return word.replace(DEADLINE, self.deadline) if DEADLINE in word else word
 
 
 @dataclass(frozen=True)
@@ -122,6 +140,19 @@ class Elsewhere:
 
 
 @dataclass(frozen=True)
+class Sessions:
+    """How a program goes on with a session. `own_id`: it takes one of ours at the start, else it tells one.
+
+    `same_folder`: it finds its sessions only from the folder they began in. `totals`: the numbers of its result that
+    count all of the session.
+    """
+
+    own_id: bool = False
+    same_folder: bool = False
+    totals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Runner:
     """One way to run agents, as data.
 
@@ -131,7 +162,8 @@ class Runner:
     `most_prompt_bytes`: a longer prompt is refused before anything starts. `plain`: the prompt so that the program takes all
     of it as text. `report_file`: the file in the attempt's directory that the program writes about its run. `install`: how
     to get the program, for a person. `spent`: what its standard output says it has used so far, None where it says nothing
-    before its end.
+    before its end. `sessions`: how it goes on with one; None where every run begins anew, or where
+    its own session key says all.
     """
 
     program: Callable[[AgentConfig], str]
@@ -146,6 +178,7 @@ class Runner:
     report_file: str | None = None
     install: str | None = None
     spent: Callable[[str], Usage] | None = None
+    sessions: Sessions | None = None
 
 
 def graceful(agent: AgentConfig) -> Stop:
@@ -154,11 +187,23 @@ def graceful(agent: AgentConfig) -> Stop:
 
 
 def environment(
-    agent: AgentConfig, ours: Mapping[str, str], marker: str, added: Mapping[str, str] | None = None
+    agent: AgentConfig,
+    ours: Mapping[str, str],
+    marker: str,
+    added: Mapping[str, str] | None = None,
+    told: Callable[[str], str] = str,
 ) -> dict[str, str]:
-    """The allow-listed part of our environment, what runner and configuration add, and the attempt's marker if it has one."""
+    """The allow-listed part of our environment, what runner and configuration add, and the attempt's marker if it has one.
+
+    `told`: fills in the placeholder of the configuration's values, where there is an attempt.
+    """
     passed = {name: ours[name] for name in (*INHERITED, *agent.pass_env) if name in ours}
-    return passed | dict(added or {}) | dict(agent.env) | ({MARKER: marker} if marker else {})
+    return (
+        passed
+        | dict(added or {})
+        | {name: told(value) for name, value in agent.env.items()}
+        | ({MARKER: marker} if marker else {})
+    )
 
 
 def launch_plan(
