@@ -352,21 +352,28 @@ CREATE INDEX checks_of_task ON checks(task_id, id);
 CREATE UNIQUE INDEX one_check_at_once ON checks(task_id) WHERE ended_at IS NULL;
 
 -- Where agents work: plain folders and git worktrees that the orchestrator made, and what became of them.
+-- wanted → begun_at → ready_at → removing_at → removed_at: whatever a crash leaves is between two of these.
 CREATE TABLE workspaces (
   id         INTEGER PRIMARY KEY CHECK (id > 0),
   path       TEXT NOT NULL,
   kind       TEXT NOT NULL CHECK (kind IN ('folder','worktree')),
   task_id    INTEGER REFERENCES tasks(id),          -- whose it is: a task's, or ...
   agent_id   TEXT REFERENCES agents(id),            -- ... an agent's, for all its tasks
+  maker      TEXT NOT NULL,                         -- the agent whose configuration made it: its hooks are run
   repository TEXT,                                  -- of a worktree
   branch     TEXT,
-  made_at    TEXT NOT NULL,
-  ready_at   TEXT,                                  -- after_create has passed
-  kept       TEXT,                                  -- why it was not removed when its time had come
+  wanted_at  TEXT NOT NULL,
+  begun_at   TEXT,                                  -- nothing was there before: what is there since is ours
+  ready_at   TEXT,                                  -- after_create has passed: agents may work in it
+  looked_at  TEXT,                                  -- when it was last asked whether it can be removed, ...
+  kept       TEXT,                                  -- ... and why it was not
+  removing_at TEXT,                                 -- before_remove may have begun
   removed_at TEXT,
-  CHECK ((task_id IS NULL) <> (agent_id IS NULL))
+  CHECK ((task_id IS NULL) <> (agent_id IS NULL)),
+  CHECK ((kind = 'worktree') = (repository IS NOT NULL AND branch IS NOT NULL))
 ) STRICT;
 CREATE UNIQUE INDEX one_workspace_a_path ON workspaces(path) WHERE removed_at IS NULL;
+CREATE INDEX workspaces_of_task ON workspaces(task_id) WHERE task_id IS NOT NULL;
 
 -- What was refused, counted; the last body is kept as evidence.
 CREATE TABLE refusals (

@@ -102,6 +102,7 @@ def _brief(rows: Rows, row: sqlite3.Row, attempt_id: int, number: int, agent: st
         "children": [dict(found) for found in rows.all(questions.CHILDREN, id=row["id"])],
         "parent": {"id": parent["id"], "title": parent["title"]} if parent else None,
         "needs": [_need(rows, found) for found in rows.all(questions.NEEDS, id=row["id"])],
+        "branch": None,
         "work": handed_in.work(rows, row["id"], attempt_id) if role == "reviewer" else None,
     }
 

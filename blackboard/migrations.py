@@ -130,19 +130,25 @@ CREATE TABLE workspaces (
   kind       TEXT NOT NULL CHECK (kind IN ('folder','worktree')),
   task_id    INTEGER REFERENCES tasks(id),
   agent_id   TEXT REFERENCES agents(id),
+  maker      TEXT NOT NULL,
   repository TEXT,
   branch     TEXT,
-  made_at    TEXT NOT NULL,
+  wanted_at  TEXT NOT NULL,
+  begun_at   TEXT,
   ready_at   TEXT,
+  looked_at  TEXT,
   kept       TEXT,
+  removing_at TEXT,
   removed_at TEXT,
-  CHECK ((task_id IS NULL) <> (agent_id IS NULL))
+  CHECK ((task_id IS NULL) <> (agent_id IS NULL)),
+  CHECK ((kind = 'worktree') = (repository IS NOT NULL AND branch IS NOT NULL))
 ) STRICT;
 CREATE INDEX attempts_by_claim ON attempts(claimed_at);
 CREATE INDEX checks_of_task ON checks(task_id, id);
 CREATE INDEX attempts_of_session ON attempts(session_key, id) WHERE session_key IS NOT NULL;
 CREATE UNIQUE INDEX one_check_at_once ON checks(task_id) WHERE ended_at IS NULL;
 CREATE UNIQUE INDEX one_workspace_a_path ON workspaces(path) WHERE removed_at IS NULL;
+CREATE INDEX workspaces_of_task ON workspaces(task_id) WHERE task_id IS NOT NULL;
 """,
 }
 CODE_MARK = "-- CODE:"

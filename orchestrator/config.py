@@ -26,12 +26,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from blackboard.forms import Review
 from blackboard.policy import Policies, Policy
 from blackboard.session_keys import Scope
-from orchestrator import config_openclaw, config_program, config_session
+from orchestrator import config_openclaw, config_program, config_session, config_workspaces
 from orchestrator.config_budget import AgentBudget, BoardBudget
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_origins import Layers
 from orchestrator.config_program import Program, ProgramName
 from orchestrator.config_types import MOST, File, Name, Seconds, SomeSeconds, Tokens, Usd, Word, fields, zone_exists
+from orchestrator.config_workspaces import HOOKS, Hooks, Workspaces, Worktree
 
 PLACEHOLDERS = frozenset(
     (
@@ -162,6 +163,9 @@ class AgentConfig(Part):
     leftovers: Literal["end", "keep"] = "end"
     log_cap_bytes: int = Field(10 * 1024 * 1024, ge=4096, le=2**53)
     workspace: File | None = None
+    workspace_per: Literal["task", "agent"] = "task"
+    worktree: Worktree = Worktree()
+    hooks: Hooks = Hooks()
     wake: bool = False
     wake_ack: str = Field("WAKEUP_OK", pattern=r"^[!-~]{1,100}$")  # one word: it is looked for alone on a line
     openclaw: Openclaw = Openclaw()
@@ -186,7 +190,7 @@ class AgentConfig(Part):
 
     @model_validator(mode="after")
     def _can_start(self) -> AgentConfig:
-        if problem := self._problem_of_runner():
+        if problem := self._problem_of_runner() or config_workspaces.problem_of(self):
             raise ValueError(problem)
         if self.runner == "command" and self.enabled and (not self.argv or not self.argv[0]):
             raise ValueError('argv says which program to start, e.g. ["my-agent", "--prompt", "{prompt_file}"]')
@@ -251,6 +255,7 @@ class Settings(BaseSettings):
     agents: dict[Name, AgentConfig] = Field(default_factory=dict)
     slots: Slots = Slots()
     prompts: Prompts = Prompts()
+    workspaces: Workspaces = Workspaces()
     _layers: Layers = PrivateAttr(default_factory=Layers)
 
     @classmethod
@@ -348,6 +353,7 @@ class Settings(BaseSettings):
             agent["env"] = dict.fromkeys(agent["env"], MASK)
             agent["argv"] = _masked_words(agent["argv"])
             agent["program"]["args"] = _masked_words(agent["program"]["args"])
+            agent["hooks"] |= {hook: _masked_words(agent["hooks"][hook]) for hook in HOOKS}
         return values
 
 

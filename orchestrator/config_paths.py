@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from orchestrator.config_workspaces import HOOKS
+
 Tree = dict[str, Any]
 
 
@@ -30,6 +32,9 @@ def anchored(values: Tree, folder: Path) -> Tree:
     for agent in _tables(values.get("agents"), having="program"):
         for table, key in _held(agent["program"], "binary"):
             table[key] = _program([table[key]], folder)[0]
+    for agent in _tables(values.get("agents"), having="hooks"):
+        for table, key in _held(agent["hooks"], *HOOKS):
+            table[key] = _program(table[key], folder)
     return values
 
 
@@ -42,6 +47,8 @@ def _places(values: Tree) -> Iterator[tuple[Any, Any]]:
         yield agent, "workspace"
     for agent in _tables(values.get("agents"), having="openclaw"):
         yield from _held(agent["openclaw"], "state_dir")
+    for agent in _tables(values.get("agents"), having="worktree"):
+        yield from _held(agent["worktree"], "repository")
     slots = values.get("slots")
     files = slots.get("files") if isinstance(slots, dict) else None
     if isinstance(files, list):

@@ -85,6 +85,7 @@ class Farewell:
         if (pause := await self._abroad.keeps(row, status, result)) is not None:
             return pause
         unacknowledged = await asyncio.to_thread(missing, directory, status, result.text if result else None)
+        await self._spawner.workspaces.after_run(row)
         await self._board.write(gone, attempt_id, status, result, unacknowledged)
         return None
 

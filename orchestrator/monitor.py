@@ -108,7 +108,8 @@ class Monitor:
         await self.reconcile()
         for news in self._news.values():
             news.set()
-        longest = max((runner_of(agent).stop(agent).grace for agent in self._settings.agents.values()), default=0.0)
+        team = self._settings.agents.values()
+        longest = max((runner_of(agent).stop(agent).grace + _parting(agent) for agent in team), default=0.0)
         if self._lives:
             await asyncio.wait(list(self._lives.values()), timeout=longest + processes.GIVE_UP_SECONDS + 5)
         await self.leave()
@@ -323,6 +324,11 @@ class Monitor:
         except BlackboardError as error:
             said.discard((verb, reason))
             log.warning("attempt %s: %s could not be told: %s", attempt_id, verb, error)
+
+
+def _parting(agent: AgentConfig) -> float:
+    """Seconds that the hook after an agent's run may take, and be stopped in."""
+    return agent.hooks.seconds + processes.GIVE_UP_SECONDS if agent.hooks.after_run else 0.0
 
 
 _REAPERS: set[asyncio.Task[int]] = set()

@@ -29,6 +29,7 @@ from orchestrator.logfile import end_of
 from orchestrator.processes import Identity
 from orchestrator.runners.runner import Place, Run, environment, launch_plan
 from orchestrator.runners.table import runner_of
+from orchestrator.workspaces import NotReady, Workspaces, branch_at, place_of, planned
 from prompts import kit
 from prompts.render import Prompt, PromptError, compose
 from prompts.shelf import OURS
@@ -55,6 +56,7 @@ class Spawner:
         self._board = board
         self._settings = settings
         self._base_url = base_url
+        self.workspaces = Workspaces(board, settings)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="spawn")
 
     def close(self) -> None:
@@ -72,6 +74,10 @@ class Spawner:
     async def start(self, attempt_id: int, token: str) -> subprocess.Popen[bytes]:
         """Start a claimed attempt and record its launcher; SpawnError when it cannot be started."""
         prompt, brief, place, agent = await self._prepared(attempt_id, token)
+        try:
+            await self.workspaces.hand_over(attempt_id, brief, place, agent)
+        except (NotReady, OSError) as error:
+            raise SpawnError("spawn_failed", str(error)) from error
         launcher = await self._in_pool(self._launch, attempt_id, token, prompt, brief, place, agent)
         identity = processes.identity(launcher.pid) or Identity(launcher.pid, 0)
         await self._board.write(
@@ -158,14 +164,13 @@ def _prepare(tx: Tx, attempt_id: int, settings: Settings, board_id: str) -> dict
         raise SpawnError("released", "it was ended before it was started")
     brief = briefs.brief(tx, attempt_id)
     agent = settings.agents.get(brief["agent"])
-    own = settings.workspaces_dir / brief["project"] / str(brief["task"]["id"])
-    workspace = agent.workspace if agent and agent.workspace else own
-    if brief["work"] and brief["work"]["workspace"]:
-        workspace = Path(brief["work"]["workspace"])  # a reviewer looks at the work where it was made
+    plan = planned(tx, settings, brief, agent)
+    workspace = place_of(plan, brief, agent)
     session_key = str(_session(tx, brief, agent, board_id)) if agent else None
     attempts.prepared(tx, attempt_id, workspace=str(workspace), session_key=session_key)
     claimed_at = attempts.get(tx, attempt_id)["claimed_at"]
-    brief |= {"workspace": str(workspace), "claimed_at": claimed_at, "session_key": session_key}
+    more = {"workspace": str(workspace), "branch": branch_at(tx, plan, workspace), "plan": plan}
+    brief |= more | {"claimed_at": claimed_at, "session_key": session_key}
     return brief | resuming.chosen(tx, brief, agent)
 
 

@@ -20,6 +20,7 @@ from blackboard.clock import from_text, seconds_between
 from blackboard.days import day_of
 from blackboard.errors import BlackboardError, Refused, Unavailable
 from blackboard.tokens import digest, mint
+from orchestrator.cleaning import Cleaner
 from orchestrator.config import Settings
 from orchestrator.machine import room
 from orchestrator.monitor import Monitor
@@ -32,6 +33,7 @@ from orchestrator.waiting import beside
 log = logging.getLogger(__name__)
 
 CLAIMS_AT_ONCE = 16
+CLEAN_SECONDS = 10.0  # between two looks whether the time of a workspace has come
 EVENTS_AT_ONCE = 100
 Announce = Callable[[Mapping[str, Any]], None]
 
@@ -48,6 +50,7 @@ class Orchestrator:
         self._telling = asyncio.Lock()
         self._woken = asyncio.Event()
         self._spawner = Spawner(board, settings, base_url)
+        self._cleaner = Cleaner(board, settings, self._spawner.workspaces)
         self._monitor = Monitor(board, settings, self._spawner, self.wake)
         self._sources = SlotFiles(
             board, settings.slots.files, project=settings.slots.project or settings.projects[0].id,
@@ -95,6 +98,7 @@ class Orchestrator:
         async with beside(
             self._every(tick.foreign_poll_seconds, self._look_around),
             self._every(tick.source_poll_seconds, self._take_in),
+            self._sweeping(),
         ):
             while True:
                 self._woken.clear()
@@ -140,6 +144,12 @@ class Orchestrator:
         await self._step("lateness", self._raise_alarm)
         self._last_tick = self._board.clock.boot()
         return more
+
+    async def _sweeping(self) -> None:
+        """Clean at the start, and for ever after."""
+        while True:
+            await self._step("workspaces", self._cleaner.sweep)
+            await asyncio.sleep(CLEAN_SECONDS)
 
     # --- steps ------------------------------------------------------------------------------------------
 

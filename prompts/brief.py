@@ -106,6 +106,7 @@ class Brief(TypedDict):
     task: Task
     agent: str
     role: str
+    branch: str | None
     attempt: int
     attempt_id: int
     reviews: int

@@ -35,6 +35,7 @@ def smallest() -> Brief:
         "agent": "a",
         "role": "executor",
         "attempt": 1,
+        "branch": None,
         "attempt_id": 1,
         "reviews": 0,
         "max_tries": 1,
@@ -59,7 +60,14 @@ def largest() -> Brief:
     brief["task"] |= {"title": text, "description": text, "must_haves": text, "data": {text: [text, {"n": 1}]}}
     brief["task"]["task_type"] = UNFRIENDLY
     brief["project_title"] = UNFRIENDLY
-    brief |= {"attempt": 9, "attempt_id": 123_456_789, "max_tries": 3, "question": text, "answer": text}
+    brief |= {
+        "branch": "task/1",
+        "attempt": 9,
+        "attempt_id": 123_456_789,
+        "max_tries": 3,
+        "question": text,
+        "answer": text,
+    }
     output: Output = {"type": "document", "title": text, "summary": text, "content_path": "/work/a b/it's.md"}
     brief["history"] = [former(number, text) for number in range(4, 9)]
     brief["comments"] = [{"author": "person:x", "body": text, "created_at": "2026-01-31T09:00:00.000Z"}] * 10

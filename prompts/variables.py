@@ -80,6 +80,7 @@ BRIEF: Mapping[str, str] = {
     "task": "`id`, `title`, `description`, `task_type`, `priority`, `must_haves`, `status`, `due_at`, `data`: as they were written.",
     "agent": "As `agent_id`.",
     "role": "`executor` or `reviewer`.",
+    "branch": "The branch of the git worktree it works in; none in a plain folder.",
     "attempt": "The attempt's number on its task.",
     "attempt_id": "Its number on the board.",
     "reviews": "How many of the attempts before it were reviews.",

@@ -18,6 +18,7 @@ from orchestrator.config import AgentConfig, Api, PolicyNumbers, Project, Prompt
 from orchestrator.config_budget import AgentBudget, BoardBudget
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_program import Program
+from orchestrator.config_workspaces import Hooks, Workspaces, Worktree
 
 # The tables of the file, in its order: heading, what stands before the key, the model, how its keys begin.
 TABLES: tuple[tuple[str, str, type[BaseModel]], ...] = (
@@ -31,11 +32,14 @@ TABLES: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("`[agents.NAME.openclaw]`", "agents.NAME.openclaw.", Openclaw),
     ("`[agents.NAME.program]`", "agents.NAME.program.", Program),
     ("`[agents.NAME.budget]`", "agents.NAME.budget.", AgentBudget),
+    ("`[agents.NAME.worktree]`", "agents.NAME.worktree.", Worktree),
+    ("`[agents.NAME.hooks]`", "agents.NAME.hooks.", Hooks),
     ("`[slots]`", "slots.", Slots),
     ("`[prompts]`", "prompts.", Prompts),
+    ("`[workspaces]`", "workspaces.", Workspaces),
 )
 INSIDE = frozenset(
-    {"api", "tick", "policy", "budget", "projects", "agents", "slots", "prompts"}
+    {"api", "tick", "policy", "budget", "projects", "agents", "slots", "prompts", "workspaces"}
 )  # keys of the top level that are tables
 
 MEANINGS: Mapping[str, str] = {
@@ -95,7 +99,19 @@ MEANINGS: Mapping[str, str] = {
     "agents.NAME.grace_seconds": "Between that signal and KILL.",
     "agents.NAME.leftovers": "Processes it leaves behind when it ends: end them, or let them finish.",
     "agents.NAME.log_cap_bytes": "The most disk space of each log; beginning and end are kept.",
-    "agents.NAME.workspace": "One fixed folder to work in, which must exist.",
+    "agents.NAME.workspace": "One fixed folder of your own to work in, which must exist; it is never removed.",
+    "agents.NAME.workspace_per": "A folder for each task, or one for all tasks of the agent: [workspaces](workspaces.md).",
+    "agents.NAME.worktree": "A git worktree in the place of a plain folder: its own table, below.",
+    "agents.NAME.worktree.repository": "The git repository to make it of.",
+    "agents.NAME.worktree.base": "Where a new branch begins: a branch, a tag or a commit.",
+    "agents.NAME.worktree.branch": "The branch's name, with `{task}`, `{agent}`, `{project}`.",
+    "agents.NAME.worktree.seconds": "The longest that making one may take.",
+    "agents.NAME.hooks": "Commands around the agent's work: [hooks](workspaces.md#hooks).",
+    "agents.NAME.hooks.after_create": "Run in a workspace that was just made; if it fails, the attempt does not start.",
+    "agents.NAME.hooks.before_run": "Run before each attempt; if it fails, the attempt does not start.",
+    "agents.NAME.hooks.after_run": "Run when nothing of an attempt lives any more; its failure is only told.",
+    "agents.NAME.hooks.before_remove": "Run before the workspace is removed; if it fails, the workspace is kept.",
+    "agents.NAME.hooks.seconds": "The longest that one hook may take.",
     "agents.NAME.wake": "`true`: it is only woken and fetches its task itself: [templates](templates.md#agents-that-are-only-woken).",
     "agents.NAME.wake_ack": "What a woken agent answers, alone on the last line it prints.",
     "agents.NAME.policy": "Keys of `[policy]` for this agent's tasks; `[agents.NAME.policy]` is the same as a table.",
@@ -121,6 +137,8 @@ MEANINGS: Mapping[str, str] = {
     "slots.files": "Files with slots, `.toml` or `.json`.",
     "slots.time_zone": "The IANA zone their `HH:MM` is meant in.",
     "slots.project": "The project of slots that name none.",
+    "workspaces.keep_done_days": 'How long the workspace of a task that is done or cancelled is kept, in days; `"never"`: it is never removed.',
+    "workspaces.keep_failed_days": "The same for a task that has failed.",
     "prompts.templates": "A folder with templates in the place of ours: [templates](templates.md).",
 }
 
@@ -138,6 +156,10 @@ DEFAULTS: Mapping[str, str] = {
     "budget.day_tokens": "no limit",
     "projects.id": 'one project, `"default"`',
     "agents.NAME.workspace": "a folder for each task, kept between its attempts",
+    "agents.NAME.worktree": "a plain folder",
+    "agents.NAME.worktree.repository": "a plain folder",
+    "agents.NAME.worktree.branch": "`task/{task}`, or `agent/{agent}` for one of the agent's own",
+    "agents.NAME.hooks": "none",
     "agents.NAME.openclaw": "see below",
     "agents.NAME.openclaw.agent": "the same name",
     "agents.NAME.openclaw.state_dir": "openclaw's own",

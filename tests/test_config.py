@@ -144,7 +144,8 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
         "session_scope": "slot", "mode": "gateway", "binary": "/x/openclaw", "agent": "a", "model": "m", "thinking": "low",
         "probe": ["p", "{session_key}"], "cancel": ["c"], "args": ["-c", "x=y"],
         "max_body_bytes": 2048, "log_cap_bytes": 8192,
-        "templates": "/t", "wake": True, "wake_ack": "AWAKE", "action": "stop",
+        "templates": "/t", "wake": True, "wake_ack": "AWAKE", "action": "stop", "workspace_per": "agent", "repository": "/r",
+        "base": "main", "branch": "b/{task}", "after_create": ["a"], "before_run": ["b", "{task}"], "after_run": ["c"], "before_remove": ["d"],
     }  # fmt: skip
     value = values.get(path[-1], False if "_" in path[-1] and path[-1].split("_")[0] in FLAGS else 7)
     value = False if path[-1] == "enabled" else value
@@ -160,6 +161,8 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
         text = "[agents.'Code-Bot.1']\nrunner = 'claude'\n"
     if path[-1].startswith("session_max"):
         text = "[agents.'Code-Bot.1']\nrunner = 'claude'\nsession_scope = 'task'\n"
+    if "worktree" in path:
+        text += "worktree = { repository = '/x' }\n"
     shown: Any = loaded(tmp_path, text, environ=environ).model_dump(mode="json")
 
     for part in path:

@@ -14,15 +14,16 @@ from orchestrator.exits import FAILED, Exit
 def prompt(call: Call, task: int) -> None:
     """What the next attempt of a task would be told. Its paths are those of an attempt that does not exist yet."""
     from blackboard import briefs
+    from orchestrator.workspaces import branch_at, place_of, planned
     from prompts.render import PromptError, compose
 
     settings = call.settings
     with call.board() as board:
         brief = briefs.preview(board, task)
-    agent = settings.agents.get(brief["agent"])
-    workspace = agent.workspace if agent and agent.workspace else settings.workspaces_dir / brief["project"] / str(task)
-    if brief["work"] and brief["work"]["workspace"]:
-        workspace = brief["work"]["workspace"]  # as the spawner does it
+        agent = settings.agents.get(brief["agent"])
+        plan = planned(board, settings, brief, agent)
+        workspace = place_of(plan, brief, agent)
+        brief["branch"] = branch_at(board, plan, workspace)
     directory = settings.attempts_dir / "NEXT"
     try:
         made = compose(

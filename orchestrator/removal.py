@@ -1,0 +1,86 @@
+"""Taking a folder away below one root: never outside of it, never over a symbolic link or a mount point.
+
+A folder is first renamed, in one step, to a name nobody works under, and only then emptied: what a crash leaves is
+either whole or of no use to anybody. Blocking: a thread's work.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+class NotOurs(Exception):
+    """The folder is not to be touched; str() says why."""
+
+
+def put_aside(root: Path, path: Path, aside: str) -> None:
+    """Rename the folder `path` below `root` to `root/aside`; nothing when it is not there. NotOurs, OSError."""
+    parts = _parts(root, path)
+    _no_mount(path)
+    with _opened(root, parts[:-1]) as (top, above):
+        if above is None:
+            return
+        try:
+            found = os.lstat(parts[-1], dir_fd=above)
+        except FileNotFoundError:
+            return
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotOurs(f"{path} is a symbolic link or a file, and no folder")
+        os.rename(parts[-1], aside, src_dir_fd=above, dst_dir_fd=top)
+
+
+def empty_aside(root: Path, aside: str) -> None:
+    """Remove what was put aside; nothing when it is not there. Never follows a link. OSError."""
+    if not shutil.rmtree.avoids_symlink_attacks:
+        raise NotOurs("this system cannot remove a folder without following links")
+    _no_mount(root / aside)
+    with _opened(root, ()) as (top, _):
+        try:
+            if not stat.S_ISDIR(os.lstat(aside, dir_fd=top).st_mode):
+                raise NotOurs(f"{root / aside} is no folder")
+        except FileNotFoundError:
+            return
+        for _, _, _, folder in os.fwalk(aside, dir_fd=top):  # some tools leave folders that nobody may write
+            with suppress(OSError):
+                os.fchmod(folder, 0o700)
+        shutil.rmtree(aside, dir_fd=top)
+
+
+def _parts(root: Path, path: Path) -> tuple[str, ...]:
+    if not path.is_relative_to(root) or path == root or ".." in path.parts:
+        raise NotOurs(f"{path} is not below {root}")
+    return path.relative_to(root).parts
+
+
+@contextmanager
+def _opened(root: Path, parts: tuple[str, ...]) -> Iterator[tuple[int, int | None]]:
+    """The root and the folder below it, both as handles; None for a folder that is not there."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    handles = [os.open(root, flags)]
+    try:
+        for part in parts:
+            try:
+                handles.append(os.open(part, flags | os.O_NOFOLLOW, dir_fd=handles[-1]))
+            except FileNotFoundError:
+                yield handles[0], None
+                return
+            except NotADirectoryError:
+                raise NotOurs(f"{root.joinpath(*parts)} is reached over a symbolic link") from None
+        yield handles[0], handles[-1]
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+def _no_mount(path: Path) -> None:
+    """NotOurs when the folder is a mount point, or something is mounted in it."""
+    real = Path(os.path.realpath(path.parent)) / path.name
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        points = [line.split()[4].encode("latin-1", "backslashreplace").decode("unicode_escape") for line in file]
+    if any(Path(point) == real or Path(point).is_relative_to(real) for point in points):
+        raise NotOurs(f"something is mounted at or in {path}")
