@@ -14,7 +14,7 @@ from api import answers, media, schemas
 from api.callbacks import BASE
 from api.endpoints import Call, Endpoint
 from api.refusals import counted
-from blackboard import abroad, people
+from blackboard import abroad, people, workspaces
 from blackboard.forms import Day, TaskReport
 from blackboard.pauses import EVERYTHING, Target
 
@@ -102,6 +102,24 @@ async def declare_gone(call: Call) -> Response:
         said = await answers.stored(
             call, report, 200, abroad.declare_gone, token, call.project, call.task, report.attempt, report.detail
         )
+        call.api.wake()
+        return answers.response(said)
+
+    return await counted(call, work)
+
+
+class CleanReport(BaseModel):
+    """Nothing is to be said: what may go is in the configuration."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+async def clean(call: Call) -> Response:
+    """Look at every workspace whose time has come, now."""
+
+    async def work(token: bytes) -> Response:
+        report = await call.report(CleanReport)
+        said = await answers.stored(call, report, 200, workspaces.ask_again, token)
         call.api.wake()
         return answers.response(said)
 
@@ -208,6 +226,15 @@ def _switches(path: str, what: str) -> tuple[Endpoint, Endpoint]:
 
 
 ENDPOINTS = (
+    Endpoint(
+        "POST",
+        "/api/workspaces/clean",
+        clean,
+        ("operate",),
+        "Look now at every workspace whose time has come: each is removed, or kept for a reason.",
+        CleanReport,
+        answers=schemas.Told,
+    ),
     Endpoint(
         "POST",
         "/api/projects/{project}/tasks",

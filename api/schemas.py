@@ -28,6 +28,12 @@ class _Answer(BaseModel):
     model_config = ConfigDict(extra="allow", json_schema_extra=_without_defaults)
 
 
+class Told(_Answer):
+    """What is next."""
+
+    next: Next
+
+
 class Made(_Answer):
     """What the task is now."""
 

@@ -7,13 +7,15 @@ handed in.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Collection
 from typing import NamedTuple
 
-from blackboard import journal
+from blackboard import journal, people
 from blackboard.board import Rows, Tx
 from blackboard.errors import NotFound
 from blackboard.record import Record
+from blackboard.tokens import identify
 
 ACTOR = "engine:workspaces"
 
@@ -225,21 +227,32 @@ SELECT w.id, w.path, w.kind, w.task_id AS task, w.agent_id AS agent, w.repositor
             WHEN EXISTS (SELECT 1 FROM attempts a WHERE a.gone_at IS NULL AND a.workspace = w.path) THEN 'in use'
             WHEN w.kept IS NOT NULL THEN 'kept' ELSE 'ready' END AS state
   FROM workspaces w LEFT JOIN tasks t ON t.id = w.task_id
- WHERE (:everything OR w.removed_at IS NULL) AND (:task IS NULL OR w.task_id = :task) ORDER BY w.id
+ WHERE (:everything OR w.removed_at IS NULL) ORDER BY w.id
 """
 
 
-def listed(rows: Rows, *, everything: bool = False, task: int | None = None) -> list[Record]:
+def listed(rows: Rows, *, everything: bool = False) -> list[sqlite3.Row]:
     """Every workspace that is there (or ever was), with its state in one word."""
-    return list(rows.all(LISTED, everything=int(everything), task=task))
+    return rows.all(LISTED, everything=int(everything))
+
+
+OF_ATTEMPTS = "SELECT DISTINCT workspace AS path FROM attempts WHERE task_id = :task AND workspace IS NOT NULL"
+
+
+def of_attempts(rows: Rows, task: int) -> list[sqlite3.Row]:
+    """The workspaces a task's attempts have worked in, as `listed`, those that were removed left out."""
+    paths = {row["path"] for row in rows.all(OF_ATTEMPTS, task=task)}
+    return [row for row in listed(rows) if row["path"] in paths]
 
 
 ASK_AGAIN = "UPDATE workspaces SET looked_at = NULL WHERE removed_at IS NULL AND looked_at IS NOT NULL"
 
 
-def ask_again(tx: Tx) -> None:
-    """A person wants all of them looked at now, whenever they were looked at last."""
+def ask_again(tx: Tx, token_hash: bytes) -> dict[str, str]:
+    """A person wants what is kept looked at now, and not an hour after the last time."""
+    people.must_reach(identify(tx, token_hash), "operate")
     tx.run(ASK_AGAIN)
+    return {"next": "every workspace whose time has come is looked at now; orchestrator workspaces lists them"}
 
 
 def _get(rows: Rows, sql: str, **params: object) -> Record:

@@ -121,6 +121,8 @@ def _facts(value: Value) -> Iterator[str]:
         yield f"  spent       {spent}"
     if value["handed_over"]:
         yield f"  review      a person's: {_one_line(value['handed_over'])}"
+    for each in value.get("workspaces", ()):
+        yield f"  workspace   {each['path']}" + (f", branch {each['branch']}" if each["branch"] else "") + _kept(each)
     if value["parent_id"]:
         yield f"  parent      {value['parent_id']}"
     if value["answer"]:
@@ -135,6 +137,10 @@ def _spent(value: Value) -> str:
     parts = [f"{amount(spent.usd)}{usd} USD"] if spent.usd or usd else []
     parts += [f"{spent.tokens}{tokens} tokens"] if spent.tokens or tokens else []
     return ", ".join(parts)
+
+
+def _kept(workspace: Value) -> str:
+    return f" ({workspace['state']}{': ' + workspace['kept'] if workspace['kept'] else ''})"
 
 
 def _text(name: str, text: str) -> Iterator[str]:

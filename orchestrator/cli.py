@@ -26,6 +26,7 @@ from orchestrator.commands import (
     spending,
     telling,
     watching,
+    workplaces,
 )
 from orchestrator.commands.frame import Call, Flags, command, options
 from orchestrator.exits import TRY_AGAIN, Exit
@@ -147,6 +148,7 @@ for group in (
     posting,
     deciding,
     pausing,
+    workplaces,
     boardfile,
 ):
     for each in group.COMMANDS:

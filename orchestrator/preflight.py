@@ -142,6 +142,11 @@ def _agent(name: str, agent: AgentConfig) -> Findings:
     for variable in agent.pass_env:
         if variable not in os.environ:
             yield Finding("warn", f"agent {name}", f"pass_env names {variable}, which is not set here")
+    from orchestrator import workspace_check
+
+    yield from (
+        Finding(level, f"agent {name}", said, code) for level, said, code in workspace_check.looked_at(name, agent)
+    )
     if agent.workspace is not None and not agent.workspace.is_dir():
         yield Finding(
             "fail",

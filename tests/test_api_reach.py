@@ -34,6 +34,7 @@ BODIES: dict[str, dict[str, object]] = {
     "POST reopen": {},
     "POST pause": {},
     "POST resume": {},
+    "POST clean": {},
     "POST gone": {"attempt": 1, "detail": "seen"},
     "POST tasks": {"title": "T", "agent": "writer"},
     "POST slots": {"slots": []},

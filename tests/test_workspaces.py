@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,3 +150,110 @@ def test_hooks_run_in_their_order_in_the_workspace_without_a_token(house: House)
     )
     assert not house.workspace(task).exists()
     assert told(house, "workspace_made", "workspace_removed", "hook_failed") == ["workspace_made", "workspace_removed"]
+
+
+def test_a_workspace_whose_hook_failed_is_made_anew(house: House) -> None:
+    script = 'touch half; ls | wc -l >>"$here/files"; [ -e "$here/good" ] || { touch "$here/good"; echo no disk >&2; exit 5; }\n'
+    house.agent("ada", WORK, hooks={"after_create": hook(house, "after_create", script + "touch whole\n")})
+    house.start()
+    task = house.post("ada")
+    house.reaches(task, "done")
+    assert house.outcomes(task) == ["spawn_failed", "submitted"]
+    assert house.attempts(task)[0]["detail"] == "after_create: it ended with exit 5: no disk"
+    assert (house.folder / "files").read_text().split() == ["1", "1"]
+    assert (house.workspace(task) / "whole").exists()
+    assert told(house, "workspace_made", "hook_failed") == [
+        "hook_failed: after_create: it ended with exit 5: no disk", "workspace_made",
+    ]  # fmt: skip
+
+
+def test_a_hook_ends_at_its_limit_with_everything_it_started(house: House) -> None:
+    script = 'setsid sh -c \'trap "" TERM; echo $$ >"$0/child"; exec sleep 300\' "$here" & sleep 300\n'
+    house.agent("ada", WORK, hooks={"before_run": hook(house, "before_run", script), "seconds": 1})
+    house.start()
+    task = house.post("ada", max_tries=1)
+    until(lambda: house.outcomes(task)[:1] == ["spawn_failed"], story=lambda: house.story(task))
+    until(lambda: house.attempts(task)[0]["gone_at"], story=lambda: house.story(task))
+    assert house.attempts(task)[0]["detail"] == "before_run: it took longer than 1 s and was ended"
+    assert not Path(f"/proc/{(house.folder / 'child').read_text().strip()}").exists()
+    house.operate(task, "cancel")
+
+
+def test_a_failure_after_the_run_is_told_and_changes_nothing(house: House) -> None:
+    house.agent("ada", WORK, hooks={"after_run": hook(house, "after_run", "echo full; exit 1\n")})
+    house.start()
+    task = house.post("ada")
+    house.reaches(task, "done")
+    assert told(house, "hook_failed") == ["hook_failed: after_run: it ended with exit 1: full"]
+    assert house.attempt_file(1, "hooks.log").read_text() == "full\n"
+
+
+# --- a kill at any moment ----------------------------------------------------------------------------------
+
+
+def test_a_hook_after_the_run_that_outlived_the_daemon_runs_once(house: House) -> None:
+    script = 'while ! [ -e "$here/go" ]; do sleep 0.02; done\n'
+    house.agent("ada", 'echo agent >>"$here/hooks"; ' + WORK, hooks={"after_run": hook(house, "after_run", script)})
+    house.start()
+    task = house.post("ada")
+    until(lambda: len(ran(house)) == 2, story=lambda: house.story(task))
+    house.kill()
+    house.start()
+    assert house.attempts(task)[0]["gone_at"] is None
+    (house.folder / "go").touch()
+    house.reaches(task, "done")
+    assert ran(house) == ["agent", f"after_run {task} submitted"]
+
+
+@pytest.mark.parametrize("killed", ["after_create", "before_run"])
+def test_a_kill_during_a_hook_before_the_run_leaves_no_process_and_a_task_that_is_tried_again(
+    house: House, repository: Path, killed: str
+) -> None:
+    script = 'touch half; [ -e "$here/go" ] || { echo $$ >"$here/pid"; sleep 300; }\n'
+    house.agent("ada", WORK, hooks={killed: hook(house, killed, script)}, worktree={"repository": str(repository)})
+    house.start()
+    task = house.post("ada")
+    until(lambda: (house.folder / "pid").exists(), story=lambda: house.story(task))
+    house.kill()
+    (house.folder / "go").touch()
+    house.start()
+    house.reaches(task, "done")
+    assert house.outcomes(task) == ["released", "submitted"]
+    assert not Path(f"/proc/{(house.folder / 'pid').read_text().strip()}").exists()
+    assert ran(house) == [f"{killed} {task}"] * 2
+    assert len(git(repository, "worktree", "list").splitlines()) == 2
+    assert git(house.workspace(task), "branch", "--show-current").strip() == f"task/{task}"
+
+
+def test_kills_at_any_moment_lose_nothing_and_double_nothing(house: House, repository: Path) -> None:
+    names = ("after_create", "before_run", "after_run", "before_remove")
+    house.agent(
+        "ada", 'bb start\ngit commit -q --allow-empty -m "work of $task"\necho x | bb output document x -\nbb submit\n',
+        max_live=3, worktree={"repository": str(repository)}, hooks={name: hook(house, name, "sleep 0.05\n") for name in names},
+    )  # fmt: skip
+    house.tables["workspaces"] = {"keep_done_days": 0}
+    house.start()
+    tasks = [house.post("ada") for _ in range(6)]
+    moments = random.Random(4)
+    for _ in range(8):
+        time.sleep(moments.uniform(0.05, 1.5))
+        house.kill()
+        house.start()
+    for task in tasks:
+        house.reaches(task, "done")
+        assert (
+            git(repository, "log", "--format=%s", f"task/{task}", "--not", "main").splitlines().count(f"work of {task}")
+            >= 1
+        )
+    house.stop()
+    house.start()
+    until(
+        lambda: not house.rows("SELECT 1 FROM workspaces WHERE removed_at IS NULL"), story=lambda: house.story(tasks[0])
+    )
+    made = [line for line in ran(house) if line.startswith("before_remove")]
+    assert sorted(made) == sorted({*made}) and len(made) == len(tasks)
+    after = [line for line in ran(house) if line.startswith("after_run")]
+    assert len([line for line in after if "submitted" in line]) == len(tasks)
+    assert git(repository, "worktree", "list").count("\n") == 1
+    assert git(repository, "status", "--porcelain") == ""
+    assert house.value("SELECT count(*) FROM events WHERE verb = 'workspace_removed'") == len(tasks)

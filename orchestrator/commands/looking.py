@@ -66,11 +66,12 @@ def tasks(call: Call, status: str | None, agent: str | None, project: str | None
 @TASK
 def show(call: Call, task: int) -> None:
     """A task with its attempts, outputs, comments and events."""
-    from blackboard import questions
+    from blackboard import questions, workspaces
     from orchestrator import account
 
     with call.board() as board:
         value = questions.expanded(board, task, {"all"})
+        value["workspaces"] = [dict(row) for row in workspaces.of_attempts(board, task)]
     call.screen.answer(value, account.of_task(value))
 
 
