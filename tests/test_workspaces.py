@@ -257,3 +257,95 @@ def test_kills_at_any_moment_lose_nothing_and_double_nothing(house: House, repos
     assert git(repository, "worktree", "list").count("\n") == 1
     assert git(repository, "status", "--porcelain") == ""
     assert house.value("SELECT count(*) FROM events WHERE verb = 'workspace_removed'") == len(tasks)
+
+
+# --- from outside ------------------------------------------------------------------------------------------
+
+
+def test_the_list_says_whose_each_is_and_clean_removes_what_is_over_with_a_daemon_and_without(
+    house: House, repository: Path
+) -> None:
+    house.agent("ada", WORK, max_live=2, worktree={"repository": str(repository)})
+    house.agent("bob", WORK)
+    house.start()
+    assert house.call("workspaces").stdout.startswith("there are no workspaces yet")
+    tree, plain = house.post("ada"), house.post("bob")
+    for task in (tree, plain):
+        house.reaches(task, "done")
+    listed = {each["task"]: each for each in json.loads(house.call("workspaces", "--json").stdout)}
+    assert (listed[tree]["kind"], listed[tree]["branch"], listed[tree]["state"]) == (
+        "worktree",
+        f"task/{tree}",
+        "ready",
+    )
+    assert (listed[plain]["kind"], listed[plain]["path"]) == ("folder", str(house.workspace(plain)))
+    assert f"workspace   {house.workspace(tree)}, branch task/{tree} (ready)" in house.call("show", str(tree)).stdout
+    assert house.call("workspaces", "clean").stdout.startswith("there is nothing to remove")
+    house.stop()
+
+    house.tables["workspaces"] = {"keep_done_days": 0}
+    house.configure()
+    dry = {each["task"]: each for each in json.loads(house.call("workspaces", "clean", "--dry-run", "--json").stdout)}
+    assert dry[plain]["state"] == "would be removed"
+    assert "1 files in it are changed or new" in dry[tree]["why"]
+    assert house.workspace(plain).exists()
+    cleaned = {each["task"]: each["state"] for each in json.loads(house.call("workspaces", "clean", "--json").stdout)}
+    assert cleaned == {tree: "kept", plain: "removed"}
+    assert not house.workspace(plain).exists()
+
+    house.start()
+    git(house.workspace(tree), "add", ".")
+    git(house.workspace(tree), "commit", "-q", "-m", "now")
+    assert json.loads(house.call("workspaces", "clean", "--json").stdout)[0]["state"] == "removed"
+    assert json.loads(house.call("workspaces", "--json").stdout) == []
+    assert len(json.loads(house.call("workspaces", "--all", "--json").stdout)) == 2
+    house.operate(tree, "reopen")
+    until(
+        lambda: len(house.attempts(tree)) == 2 and house.task(tree)["status"] == "done", story=lambda: house.story(tree)
+    )
+    assert git(house.workspace(tree), "log", "-1", "--format=%s").strip() == "now"
+
+
+def test_check_names_what_a_worktree_and_a_hook_lack(house: House, repository: Path) -> None:
+    house.agent("ada", WORK, worktree={"repository": str(house.folder)}, hooks={"before_run": ["no-such-hook"]})
+    house.agent("bob", WORK, worktree={"repository": str(repository), "base": "nowhere", "branch": "a..b"})
+    house.agent("eva", WORK, worktree={"repository": str(repository)})
+    house.configure()
+    said = house.call("check").stdout
+    assert f"{house.folder} is no git repository that can be used" in said
+    assert "the program of its hook before_run, no-such-hook, is not in PATH: install it" in said
+    assert f"nowhere leads to no commit of {repository}: mend worktree.base" in said
+    assert "git takes no branch of the name a..b" in said
+    assert f"worktrees of {repository} from HEAD" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("workspace = '/x'\nworkspace_per = 'agent'", "leave it out, or leave workspace_per out"),
+        ("workspace_per = 'agent'\nmax_live = 2", "set max_live = 1"),
+        ("worktree = { base = 'main' }", "the table worktree needs repository"),
+        ("worktree = { repository = '/r', base = '-f' }", "is no name for git"),
+        ("worktree = { repository = '/r', branch = '{attempt}' }", "{attempt} is no placeholder here"),
+        ("workspace_per = 'agent'\nworktree = { repository = '/r', branch = '{task}' }", "use {agent}"),
+        ("hooks = { before_run = ['x', '{token}'] }", "{token} is no placeholder here"),
+        ("hooks = { before_run = [''] }", "the first word is the program"),
+    ],
+)
+def test_what_cannot_be_together_is_refused_with_what_to_do(house: House, text: str, said: str) -> None:
+    house.folder.mkdir(exist_ok=True)
+    house.config.write_text(f"[agents.w]\nargv = ['x']\n{text}\n")
+    found = house.call("check")
+    assert found.returncode == 2
+    assert said in found.stderr
+
+
+def test_all_tasks_of_an_agent_may_share_one_worktree(house: House, repository: Path) -> None:
+    house.agent("ada", 'pwd >>"$here/where"; ' + WORK, workspace_per="agent", worktree={"repository": str(repository)})
+    house.start()
+    for task in (house.post("ada"), house.post("ada")):
+        house.reaches(task, "done")
+    place = house.folder / "workspaces" / "_agents" / "ada"
+    assert (house.folder / "where").read_text().split() == [str(place)] * 2
+    assert git(place, "branch", "--show-current") == "agent/ada\n"
+    assert told(house, "workspace_made") == ["workspace_made"]
