@@ -194,15 +194,18 @@ def test_a_failure_after_the_run_is_told_and_changes_nothing(house: House) -> No
 def test_a_hook_after_the_run_that_outlived_the_daemon_runs_once(house: House) -> None:
     script = 'while ! [ -e "$here/go" ]; do sleep 0.02; done\n'
     house.agent("ada", 'echo agent >>"$here/hooks"; ' + WORK, hooks={"after_run": hook(house, "after_run", script)})
+    house.agent("bob", WORK)
     house.start()
     task = house.post("ada")
     until(lambda: len(ran(house)) == 2, story=lambda: house.story(task))
     house.kill()
     house.start()
+    house.reaches(house.post("bob"), "done")  # by then the former attempt was looked at, too
     assert house.attempts(task)[0]["gone_at"] is None
     (house.folder / "go").touch()
     house.reaches(task, "done")
     assert ran(house) == ["agent", f"after_run {task} submitted"]
+    assert told(house, "hook_failed") == []
 
 
 @pytest.mark.parametrize("killed", ["after_create", "before_run"])
