@@ -15,10 +15,17 @@ def asked(_path: str, body: Mapping[str, Any]) -> Asked:
     return Asked(
         prompt="\n".join(_text(each) for each in said if each["role"] == "user"),
         tools=[tool["function"]["name"] for tool in body.get("tools", [])],
-        answered=said[-1]["role"] == "tool",
+        answered="tool" in _since_its_word(said),
         model=body["model"],
         streamed=bool(body.get("stream")),
     )
+
+
+def _since_its_word(said: list[dict[str, Any]]) -> list[str]:
+    """The roles after the model's last word: openclaw adds a user's message behind what the tool answered."""
+    roles = [each["role"] for each in said]
+    last = max((place for place, role in enumerate(roles) if role == "assistant"), default=0)
+    return roles[last:]
 
 
 def _text(message: Mapping[str, Any]) -> str:
