@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 
 from orchestrator.config import AgentConfig
 from orchestrator.config_program import Program
+from orchestrator.config_session import RESUMING
+from orchestrator.processes import Status
 from orchestrator.runners.program import MOST_ARGUMENT
 from orchestrator.runners.result import Result
-from orchestrator.runners.runner import Ended, Place, Run
+from orchestrator.runners.runner import Ended, Place, Run, environment
 from orchestrator.runners.table import PROGRAMS, RUNNERS
+from orchestrator.verdict import verdict
 
 NAMES = list(PROGRAMS)
 
@@ -234,3 +237,91 @@ def test_mini() -> None:
     assert (failed.status, failed.text, failed.failure_kind) == ("error", "AuthenticationError", "auth")
     assert read("mini-swe-agent", report=info("RateLimitError", "", 0)).failure_kind == "rate_limit"
     assert read("mini-swe-agent", report=info("LimitsExceeded", "", 0)).failure_kind == "crash"
+
+
+# --- ends as they were measured: (runner, what it printed, exit code, its complaint) → what is understood ------------------
+
+THREAD = lines(*START)
+SESSION_LINE = lines({"type": "session", "id": "s"})
+PI_FAILED = {"role": "assistant", "content": [], "stopReason": "error", "errorMessage": "500 oops", "usage": {}}
+NO_CONVERSATION = lines(result(is_error=True, result=None, subtype="error_during_execution", errors=["No conversation found with session ID: x"]))  # fmt: skip
+OPENCODE_500 = lines(
+    {"type": "error", "sessionID": "ses_1", "error": {"name": "APIError", "data": {"message": "oops"}}}
+)
+MEASURED: list[tuple[str, str, int, str, str, str | None, str | None]] = [
+    # runner, stdout, code, stderr, status, kind of failure, session
+    ("codex", THREAD, 1, "", "unknown", "crash", "t"),  # INT in the middle
+    ("codex", THREAD + lines({"type": "turn.failed", "error": {"message": "500 Internal"}}), 1, "", "error", "crash", "t"),
+    ("codex", "", 1, "Error: no rollout found for thread id x", "unknown", "session", None),
+    ("claude", lines(result(is_error=True, subtype="error_during_execution", result=None)), 0, "", "error", "crash", "s"),  # INT
+    ("claude", "", 0, "", "unknown", "crash", None),  # INT while it waits for the model
+    ("claude", "", 143, "", "unknown", "crash", None),  # TERM
+    ("claude", lines(result(is_error=True, subtype="error_max_turns", result=None)), 1, "", "error", "crash", "s"),
+    ("claude", lines(result(permission_denials=[{"tool_name": "Bash"}])), 0, "", "ok", "refused", "s"),
+    ("claude", "", 1, "Error: Session ID x is already in use.", "unknown", "session", None),
+    ("claude", NO_CONVERSATION, 1, "", "error", "session", "s"),
+    ("opencode", lines({"type": "step_start", "sessionID": "ses_1"}), 143, "", "unknown", "crash", "ses_1"),
+    ("opencode", OPENCODE_500, 1, "", "error", "crash", "ses_1"),
+    ("opencode", "", 1, "Error: Session not found", "unknown", "session", None),
+    ("gemini", "", 0, "", "unknown", "crash", None),  # TERM or INT
+    ("gemini", "", 145, "", "error", "auth", None),
+    ("gemini", "", 42, "", "error", "session", None),
+    ("pi", SESSION_LINE, 143, "", "unknown", "crash", "s"),  # TERM
+    ("pi", SESSION_LINE + lines({"type": "message_end", "message": PI_FAILED}), 0, "", "error", "crash", "s"),
+    ("pi", "Session found in a different project. Fork? [y/N]\n", 0, "", "unknown", "crash", None),
+    ("qwen", lines([result(is_error=True, result="[API Error: 401 bad key]")]), 1, "", "error", "auth", "s"),
+    ("qwen", "", 1, "Session ID x is already in use", "unknown", "session", None),
+    ("mini-swe-agent", "people\n", 1, "", "unknown", "crash", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "stdout", "code", "stderr", "status", "kind", "session"), MEASURED)
+def test_every_end_that_was_measured_is_understood(
+    name: str, stdout: str, code: int, stderr: str, status: str, kind: str | None, session: str | None
+) -> None:
+    found = read(name, stdout, code, stderr)
+    assert (found.status, found.failure_kind, found.session_id) == (status, kind, session)
+    if status == "unknown":  # whatever the exit code, it is no success
+        assert verdict(Status("exit", code=code), found).outcome == ("no_report" if code == 0 else "crashed")
+
+
+# --- sessions and the deadline -----------------------------------------------------------------------------------------------
+
+RESUMED = {
+    "codex": "exec resume --json --skip-git-repo-check --dangerously-bypass-approvals-and-sandbox -c model=\"m\" --more ID -",
+    "claude": "-p --output-format json --model m --allowedTools Bash --resume ID --more",
+    "opencode": "run --format json --model m --session ID --more",
+    "gemini": "--output-format json --approval-mode yolo --skip-trust --model m --resume ID --more --prompt=",
+    "pi": "--print --mode json --offline --model m --session ID --more",
+    "qwen": "--output-format json --approval-mode yolo --model m --resume ID --more",
+}  # fmt: skip
+BRIEF = {"session_key": "k", "attempt": 2, "claimed_at": "x", "limits": {"wall_seconds": 100}}
+
+
+def asked(name: str, brief: dict[str, object], **agent: object) -> Run:
+    program = Program(model="m", args=("--more",))
+    return Run("ada", AgentConfig(runner=name, program=program, **agent), {**BRIEF, **brief}, Place(Path("/a"), Path("/w")), "http://x", "p")  # type: ignore[arg-type]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_the_words_that_go_on_with_a_session(name: str) -> None:
+    words = RUNNERS[name].argv(asked(name, {"session_id": "ID", "resumes": 1}))
+    assert " ".join(words[1:]) == RESUMED[name]
+    assert set(RESUMED) == {each for each in NAMES if PROGRAMS[each].resume} == set(RESUMING)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", [each for each in RESUMED if each != "codex"])
+def test_a_resumed_call_says_all_that_a_fresh_one_says(name: str) -> None:
+    fresh, resumed = PROGRAMS[name].words, PROGRAMS[name].resume  # type: ignore[index]
+    assert [word for word in fresh if word not in ("--session-id", "{session}")] == [
+        word for word in resumed if word not in ("--resume", "--session", "{session}")
+    ]
+
+
+def test_the_deadline_is_told_in_words_and_variables_and_nothing_else_is_filled_in() -> None:
+    program = Program(args=("--for={deadline_seconds}", '{"a": 1}'))
+    agent = AgentConfig(runner="pi", program=program, env={"FOR": "{deadline_seconds} s", "OTHER": "{task}"})
+    run = Run("ada", agent, BRIEF, Place(Path("/a"), Path("/w")), "http://x", "p")
+    assert RUNNERS["pi"].argv(run)[-2:] == ["--for=75", '{"a": 1}']
+    told = environment(agent, {}, "m", {}, run.told)
+    assert (told["FOR"], told["OTHER"]) == ("75 s", "{task}")

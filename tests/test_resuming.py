@@ -154,3 +154,18 @@ def test_a_long_session_is_left_and_the_reason_told(tmp_path: Path) -> None:
         house.operate(task, "approve")
         assert (third["resumes"], used(third)[0]) == (None, 100)
         assert "has had 2 attempts, and session_max_attempts is 2" in spawned(house, third)["fresh"]
+
+
+def test_an_agents_program_is_told_the_deadline(tmp_path: Path) -> None:
+    house = House(tmp_path / "house", policy={"wall_seconds": 30.0})
+    house.agent(
+        "ada", "echo $3 $FOR > out.txt; bb output document T out.txt && bb submit\n", env={"FOR": "{deadline_seconds}"}
+    )
+    house.agents["ada"]["argv"].append("{deadline_seconds}")
+    try:
+        house.start()
+        task = house.post("ada")
+        house.reaches(task, "done")
+        assert (house.workspace(task) / "out.txt").read_text() == "22 22\n"
+    finally:
+        house.ends()
