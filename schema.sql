@@ -67,20 +67,23 @@ CREATE TABLE accounts (
   limited_at    TEXT,                                 -- since when its provider refuses
   limited_until TEXT,                                 -- until when; afterwards one attempt goes first
   limit_reason  TEXT,
+  limited_by    INTEGER REFERENCES attempts(id),      -- the attempt that met it last
   strikes       INTEGER NOT NULL DEFAULT 0,           -- limits met in a row without a sign of life between
   canary_id     INTEGER REFERENCES attempts(id),      -- the attempt that goes first, while it does
   proved_at     TEXT,                                 -- last sign of life of an attempt on it
   rev           INTEGER NOT NULL DEFAULT 0,
   actor         TEXT NOT NULL DEFAULT 'sql',          -- who made the last change
-  created_at    TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now'))
+  created_at    TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')),
+  CHECK ((limited_at IS NULL) = (limited_until IS NULL))
 ) STRICT;
+CREATE INDEX accounts_tried ON accounts(canary_id) WHERE canary_id IS NOT NULL;
 
 CREATE TABLE agents (
   id           TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 64 AND id NOT GLOB '*[^A-Za-z0-9._-]*' AND id GLOB '[A-Za-z0-9]*'),
   runner       TEXT NOT NULL DEFAULT 'command',
   enabled      INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
   max_live     INTEGER NOT NULL DEFAULT 1 CHECK (max_live >= 0),   -- attempts not gone at once
-  account      TEXT REFERENCES accounts(id),                       -- what it draws on; null: nothing that limits it
+  account      TEXT REFERENCES accounts(id),                       -- what it draws on, 'agent:ID' when it shares none
   memory_bytes INTEGER NOT NULL DEFAULT 0 CHECK (memory_bytes >= 0),   -- what one attempt of it is known to need
   paused_at    TEXT,
   pause_reason TEXT,
@@ -484,7 +487,8 @@ INSERT INTO outcomes (outcome, charged, settles, meaning) VALUES
   ('spawn_failed',  0, 0, 'the program could not be started: a fault of the configuration'),
   ('prompt_failed', 0, 0, 'the prompt could not be rendered: a fault of the template'),
   ('dry_run',       0, 0, 'rendered and recorded, not started'),
-  ('rate_limited',  0, 0, 'the model''s provider asked to come back later'),
+  ('rate_limited',  0, 0, 'the model''s provider asked to come back later: its account waits'),
+  ('not_authorised',0, 0, 'the model''s provider did not accept the login or key: its account is paused'),
   ('busy',          0, 0, 'what the program needs alone was in use by another run'),
   ('no_session',    0, 0, 'the conversation it should go on with was not to be had'),
   ('stopped',       0, 0, 'the orchestrator took the agent with it when it stopped, or when a day''s budget was spent'),
@@ -872,6 +876,40 @@ BEGIN
     CASE WHEN new.rev = old.rev + 1 THEN new.actor ELSE 'sql' END,
     CASE WHEN new.paused_at IS NOT NULL OR new.pause_reason IS NOT old.pause_reason THEN new.pause_reason END);
 END;
+
+-- T12  An account: what is told of it, and how an attempt proves it.
+CREATE TRIGGER account_is_told AFTER UPDATE OF paused_at, limited_until, strikes ON accounts
+WHEN (new.paused_at IS NULL) <> (old.paused_at IS NULL) OR new.limited_until IS NOT old.limited_until OR new.strikes > old.strikes
+BEGIN
+  INSERT INTO events (at, verb, actor, reason, data)   -- one for each change, though one UPDATE makes several
+  SELECT strftime('%Y-%m-%dT%H:%M:%fZ','now'), c.verb, CASE WHEN new.rev = old.rev + 1 THEN new.actor ELSE 'sql' END, c.reason,
+         json_object('account', new.id, 'until', new.limited_until, 'strikes', new.strikes,
+                     'attempt', CASE c.verb WHEN 'account_open' THEN old.canary_id WHEN 'account_paused' THEN NULL ELSE new.limited_by END)
+    FROM (SELECT 'account_limited' AS verb, new.limit_reason AS reason WHERE new.limited_until IS NOT old.limited_until
+             AND new.limited_until IS NOT NULL AND NOT (new.paused_at IS NULL AND (old.paused_at IS NOT NULL OR coalesce(new.limited_until < old.limited_until, 0)))
+          UNION ALL SELECT 'account_refuses', 'its limit was met ' || new.strikes || ' times in a row without a sign of life between' WHERE new.strikes = 6 AND old.strikes < 6
+          UNION ALL SELECT 'account_open', old.limit_reason WHERE new.limited_until IS NULL AND old.limited_until IS NOT NULL
+          UNION ALL SELECT 'account_paused', new.pause_reason WHERE new.paused_at IS NOT NULL AND old.paused_at IS NULL
+          UNION ALL SELECT 'account_resumed', CASE WHEN new.pause_reason IS NOT old.pause_reason THEN new.pause_reason END
+           WHERE new.paused_at IS NULL AND (old.paused_at IS NOT NULL OR coalesce(new.limited_until < old.limited_until, 0))) c;
+END;
+-- A first call, or what was handed in by a program that never calls. While a limit holds only the attempt that went first proves anything.
+CREATE TRIGGER attempt_proves_account AFTER UPDATE OF seen_at ON attempts
+WHEN old.seen_at IS NULL AND new.seen_at IS NOT NULL
+BEGIN
+  UPDATE accounts SET proved_at = new.seen_at, limited_at = NULL, limited_until = NULL, limit_reason = NULL, limited_by = NULL, strikes = 0, canary_id = NULL,
+         rev = rev + 1, actor = new.role || ':' || new.agent_id
+   WHERE canary_id = new.id OR (limited_until IS NULL AND id = (SELECT account FROM agents WHERE id = new.agent_id));
+END;
+CREATE TRIGGER attempt_leaves_account AFTER UPDATE OF ended_at ON attempts
+WHEN new.ended_at IS NOT NULL AND old.ended_at IS NULL
+BEGIN
+  UPDATE accounts SET proved_at = new.ended_at, limited_at = NULL, limited_until = NULL, limit_reason = NULL, limited_by = NULL, strikes = 0, canary_id = NULL,
+         rev = rev + 1, actor = new.role || ':' || new.agent_id
+   WHERE new.outcome = 'submitted' AND new.seen_at IS NULL
+     AND (canary_id = new.id OR (limited_until IS NULL AND id = (SELECT account FROM agents WHERE id = new.agent_id)));
+  UPDATE accounts SET canary_id = NULL WHERE canary_id = new.id;
+END;
 CREATE TRIGGER whole_board_stays BEFORE DELETE ON whole_board BEGIN SELECT RAISE(ABORT, 'this row stays: UPDATE whole_board SET paused_at = NULL resumes everything'); END;
 
 -- Views for operators.
@@ -916,6 +954,9 @@ SELECT t.id, t.project_id, t.title, t.status, coalesce(a.abroad_at, a.ended_at),
 UNION ALL
 SELECT NULL, NULL, 'agent ' || g.id, 'paused', g.paused_at, coalesce(g.pause_reason, 'paused'), 'orchestrator resume --agent ' || g.id
   FROM agents g WHERE g.paused_at IS NOT NULL
+UNION ALL
+SELECT NULL, NULL, 'account ' || c.id, 'paused', c.paused_at, coalesce(c.pause_reason, 'paused'), 'orchestrator resume --account ' || c.id
+  FROM accounts c WHERE c.paused_at IS NOT NULL
 UNION ALL
 SELECT NULL, p.id, 'project ' || p.id, 'paused', p.paused_at, coalesce(p.pause_reason, 'paused'), 'orchestrator resume --project ' || p.id
   FROM projects p WHERE p.paused_at IS NOT NULL

@@ -101,6 +101,14 @@ class Call:
         return text
 
     @property
+    def account(self) -> str:
+        """The account of the path; NotFound for text that cannot be one."""
+        text: str = self.scope["path_params"]["account"]
+        if _ACCOUNT.fullmatch(text) is None:
+            raise NotFound("there is no such account: `orchestrator accounts` lists them")
+        return text
+
+    @property
     def task(self) -> int:
         """The task of the path; NotFound for anything but a plain number."""
         text: str = self.scope["path_params"]["task"]
@@ -126,6 +134,8 @@ class Call:
 
 SLUG = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _PROJECT = re.compile(SLUG, re.ASCII)
+ACCOUNT = rf"(?:agent:)?{SLUG}"  # an agent that shares none has one of its own
+_ACCOUNT = re.compile(ACCOUNT, re.ASCII)
 _TASK = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)  # 18 digits always fit the board's 64 bits
 
 Handler = Callable[[Call], Awaitable[Response]]

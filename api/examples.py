@@ -18,7 +18,7 @@ from api.endpoints import Endpoint
 
 STREAM = "text/event-stream"
 _TASK = "/api/projects/{project}/tasks/{task}"
-_PARTS = {"project": "demo", "agent": "writer"}
+_PARTS = {"project": "demo", "agent": "writer", "account": "agent:writer"}
 
 
 def fields(endpoint: Endpoint) -> Mapping[str, object]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api import media, problems
-from api.endpoints import SLUG, Endpoint
+from api.endpoints import ACCOUNT, SLUG, Endpoint
 from api.schemas import Problem
 
 REFS = "#/components/schemas/"
@@ -41,7 +41,11 @@ _KEY: Schema = {
 }
 _NUMBER = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}
 _SLUG = {"type": "string", "pattern": f"^{SLUG}$"}
-PARTS: Mapping[str, Schema] = {"project": _SLUG, "agent": _SLUG}  # any other part of a path is a number
+PARTS: Mapping[str, Schema] = {
+    "project": _SLUG,
+    "agent": _SLUG,
+    "account": {"type": "string", "pattern": f"^{ACCOUNT}$"},
+}  # any other part of a path is a number
 _OF_ALL = ("bad_request", "slow", "head_too_large", "foreign", "internal", "unavailable")
 _OF_THE_BOARD = ("illegal_move", "fenced", "refused", "conflict")
 _HEADERS: Mapping[int, Mapping[str, Schema]] = {

@@ -65,7 +65,7 @@ async def operate(call: Call) -> Response:
 
 
 async def switch(call: Call) -> Response:
-    """Pause or resume what the path names: an agent, a project, or everything."""
+    """Pause or resume what the path names: an agent, an account, a project, or everything."""
 
     async def work(token: bytes) -> Response:
         report = await call.report(VerbReport)
@@ -81,6 +81,8 @@ def _target(call: Call) -> Target:
     parts = call.scope["path_params"]
     if "agent" in parts:
         return Target("agent", call.agent)
+    if "account" in parts:
+        return Target("account", call.account)
     return Target("project", call.project) if "project" in parts else EVERYTHING
 
 
@@ -214,7 +216,12 @@ def _verb(verb: str, says: str) -> Endpoint:
 
 
 # What can be paused, as paths, and in words.
-SWITCHED = {"/api/agents/{agent}": "an agent", "/api/projects/{project}": "a project", "/api": "everything"}
+SWITCHED = {
+    "/api/agents/{agent}": "an agent",
+    "/api/accounts/{account}": "an account",
+    "/api/projects/{project}": "a project",
+    "/api": "everything",
+}
 
 
 def _switches(path: str, what: str) -> tuple[Endpoint, Endpoint]:

@@ -149,7 +149,8 @@ UPDATE attempts
        failure_kind = coalesce(failure_kind, :failure_kind), provider = coalesce(provider, :provider),
        model = coalesce(model, :model), input_tokens = coalesce(:input_tokens, input_tokens),
        cached_tokens = coalesce(:cached_tokens, cached_tokens), output_tokens = coalesce(:output_tokens, output_tokens),
-       cost_usd = coalesce(:cost_usd, cost_usd), session_totals = coalesce(:session_totals, session_totals)
+       cost_usd = coalesce(:cost_usd, cost_usd), session_totals = coalesce(:session_totals, session_totals),
+       reset_at = coalesce(reset_at, :reset_at)
  WHERE id = :id
 """
 
@@ -163,6 +164,14 @@ def result(
     `of_session`: the numbers that count all of the session; what this run has added to them is kept as its own.
     """
     tx.run(RESULT, id=attempt_id, **own_numbers(tx, attempt_id, found, of_session))
+
+
+RESET = "UPDATE attempts SET reset_at = :at WHERE id = :id AND ended_at IS NULL"
+
+
+def resets(tx: Tx, attempt_id: int, at: str | None) -> None:
+    """Keep when the limit ends that stops the attempt, as its agent says; None: it does not say."""
+    tx.run(RESET, id=attempt_id, at=at)
 
 
 GONE = """

@@ -22,7 +22,7 @@ LATEST = "SELECT outcome FROM attempts WHERE agent_id = :agent ORDER BY id DESC 
 LATEST_TOLD = """
 SELECT a.task_id, a.fingerprint FROM attempts a
  WHERE a.agent_id = :agent AND a.outcome IS NOT NULL
-   AND a.outcome NOT IN ('rate_limited','busy','stopped','released','cancelled','dry_run','lost')
+   AND a.outcome NOT IN ('rate_limited','not_authorised','busy','stopped','released','cancelled','dry_run','lost')
  ORDER BY a.id DESC LIMIT :most
 """
 

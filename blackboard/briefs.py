@@ -68,7 +68,9 @@ def preview(rows: Rows, task_id: int) -> dict[str, Any]:
     number = last["number"] if last else 0
     before = (last["id"] if last else 0) + 1
     if row["status"] == "review" and row["reviewer"]:
-        reviewer = next((each["agent"] for each in explaining.agents_of(rows, row, Room(0))), row["reviewer"])
+        reviewer = next(
+            (each["agent"] for each in explaining.agents_of(rows, row, row["due_at"], Room(0))), row["reviewer"]
+        )
         return _brief(rows, row, before, number + 1, reviewer, "reviewer")
     told = _brief(rows, row, before, number + 1, agent, "executor")
     told["task"]["status"] = "claimed"

@@ -9,7 +9,7 @@ import dataclasses
 import sqlite3
 from collections.abc import Sequence
 
-from blackboard import day_budgets, reviews
+from blackboard import accounts, day_budgets, reviews
 from blackboard.board import Rows, Tx
 from blackboard.gates import OPEN, OPEN_REVIEW, AgentFacts, Room, agent_open
 
@@ -35,9 +35,9 @@ SELECT not_before AS earliest_at FROM tasks
 
 
 def next_time(rows: Rows, now: str) -> str | None:
-    """The next instant at which a task, or another try of a review, becomes due; None when none waits for time."""
-    found = [row["earliest_at"] for row in (rows.one(NEXT_DUE), rows.one(NEXT_REVIEW, now=now)) if row is not None]
-    return min(found, default=None)
+    """The next instant at which a task, another try of a review, or an account may go on; None when none waits for time."""
+    asked = (rows.one(NEXT_DUE), rows.one(NEXT_REVIEW, now=now), rows.one(accounts.NEXT_OPEN, now=now))
+    return min((row["earliest_at"] for row in asked if row is not None and row["earliest_at"]), default=None)
 
 
 def promote(tx: Tx) -> int:
@@ -64,11 +64,14 @@ SELECT t.id, t.priority, t.due_at, 'reviewer' AS duty FROM tasks t
 """  # noqa: S608 - our own constants
 
 # INDEXED BY: without statistics SQLite prefers an index over all attempts an agent ever had.
-AGENTS = """
+AGENTS = f"""
 SELECT g.*, (SELECT count(*) FROM attempts a INDEXED BY attempts_not_gone WHERE a.agent_id = g.id AND a.gone_at IS NULL) AS live,
-       w.paused_at AS board_paused_at, w.pause_reason AS board_pause_reason
-  FROM agents g CROSS JOIN whole_board w ORDER BY g.id
-"""
+       w.paused_at AS board_paused_at, w.pause_reason AS board_pause_reason,
+       c.paused_at AS account_paused_at, c.pause_reason AS account_pause_reason, {accounts.LIMITED} AS account_limited,
+       c.limited_until AS account_limited_until, c.limit_reason AS account_limit_reason, {accounts.UNPROVED} AS account_unproved,
+       c.canary_id AS account_canary
+  FROM agents g CROSS JOIN whole_board w LEFT JOIN accounts c ON c.id = g.account ORDER BY g.id
+"""  # noqa: S608 - our own constants
 ALL_LIVE = "SELECT count(*) AS n FROM attempts WHERE gone_at IS NULL"
 ROLES = "SELECT role FROM agent_roles WHERE agent_id = :agent ORDER BY role"
 
@@ -96,17 +99,22 @@ def _order(row: sqlite3.Row) -> tuple[int, str, int]:
     return -row["priority"], row["due_at"], row["id"]
 
 
-def agent_facts(rows: Rows, room: Room) -> list[AgentFacts]:
+def agent_facts(rows: Rows, now: str, room: Room) -> list[AgentFacts]:
     """Every agent with what its gates look at, computed from the board."""
     row = rows.one(ALL_LIVE)
     all_live = int(row["n"]) if row else 0
     today = day_budgets.today(rows, room.day)
-    return [AgentFacts(agent, agent["live"], all_live, room, today) for agent in rows.all(AGENTS)]
+    return [
+        AgentFacts(agent, agent["live"], all_live, room, today, agent["account_canary"])
+        for agent in rows.all(AGENTS, now=now)
+    ]
 
 
 def claim(tx: Tx, task_id: int, agent_id: str, token_hash: bytes, role: str = "executor") -> int:
     """Claim one task, or its review, for one agent; the attempt's id. Refused with a trigger's sentence when it cannot be."""
-    return tx.insert(CLAIM, task=task_id, role=role, agent=agent_id, hash=token_hash, now=tx.now)
+    made = tx.insert(CLAIM, task=task_id, role=role, agent=agent_id, hash=token_hash, now=tx.now)
+    accounts.go_first(tx, made, agent_id)
+    return made
 
 
 def claim_due(tx: Tx, token_hashes: Sequence[bytes], room: Room, sweep: bool = True) -> list[int]:
@@ -119,7 +127,7 @@ def claim_due(tx: Tx, token_hashes: Sequence[bytes], room: Room, sweep: bool = T
     if sweep:
         reviews.hand_over_hopeless(tx)
     claimed: list[int] = []
-    every = agent_facts(tx, room)
+    every = agent_facts(tx, tx.now, room)
     if every:
         day_budgets.tell(tx, [facts.agent for facts in every], every[0].today)
     waiting = [(facts, best(tx, facts.agent["id"])) for facts in every if agent_open(facts)]
@@ -128,17 +136,20 @@ def claim_due(tx: Tx, token_hashes: Sequence[bytes], room: Room, sweep: bool = T
         if not offers:
             break
         _, chosen, task = min(offers, key=lambda offer: offer[0])
-        claimed.append(claim(tx, task["id"], chosen.agent["id"], token_hashes[len(claimed)], task["duty"]))
-        waiting = [_after_claim(tx, facts, row, chosen, task) for facts, row in waiting]
+        made = claim(tx, task["id"], chosen.agent["id"], token_hashes[len(claimed)], task["duty"])
+        claimed.append(made)
+        waiting = [_after_claim(tx, facts, row, chosen, task, made) for facts, row in waiting]
     return claimed
 
 
 def _after_claim(
-    tx: Tx, facts: AgentFacts, row: sqlite3.Row | None, chosen: AgentFacts, task: sqlite3.Row
+    tx: Tx, facts: AgentFacts, row: sqlite3.Row | None, chosen: AgentFacts, task: sqlite3.Row, made: int
 ) -> tuple[AgentFacts, sqlite3.Row | None]:
     """The same agent's facts one claim later; looks again only where the claimed task was the offer."""
     busy = facts.agent["id"] == chosen.agent["id"]
-    later = dataclasses.replace(facts, live=facts.live + busy, all_live=facts.all_live + 1)
+    together = chosen.agent["account_unproved"] and facts.agent["account"] == chosen.agent["account"]
+    canary = made if together else facts.canary
+    later = dataclasses.replace(facts, live=facts.live + busy, all_live=facts.all_live + 1, canary=canary)
     if row is not None and row["id"] == task["id"] and agent_open(later):
         row = best(tx, facts.agent["id"])
     return later, row

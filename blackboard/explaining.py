@@ -53,7 +53,7 @@ def why(rows: Rows, task_id: int, now: str, room: Room) -> dict[str, Any]:
         _task_gate(gate, bool(passed and passed[f"gate_{gate.name}"]), row)
         for gate in (REVIEW_GATES if in_review else TASK_GATES)
     ]
-    agents = agents_of(rows, row, room)
+    agents = agents_of(rows, row, now, room)
     claimable = all(gate["passed"] for gate in gates) and any(agent["free"] for agent in agents)
     told = {
         "task": task_id,
@@ -86,12 +86,12 @@ def _task_gate(gate: TaskGate, passed: bool, values: Record, **more: str) -> dic
     return {"gate": gate.name, "passed": passed, "sentence": sentence}
 
 
-def agents_of(rows: Rows, row: sqlite3.Row, room: Room) -> list[dict[str, Any]]:
+def agents_of(rows: Rows, row: sqlite3.Row, now: str, room: Room) -> list[dict[str, Any]]:
     """Every agent that the task, or its review, is for, with its gates."""
     in_review = row["status"] == "review"
     fitting = {found["id"] for found in rows.all(FITS_REVIEW if in_review else FITS, id=row["id"])}
     told = []
-    for facts in agent_facts(rows, room):
+    for facts in agent_facts(rows, now, room):
         agent = facts.agent
         if agent["id"] not in fitting:
             continue

@@ -51,6 +51,16 @@ Day = Annotated[
 
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
+# When to try again: an instant with its offset, or seconds from now.
+_MOMENT = rf"{_DAY}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{{1,6}})?(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])"
+_RETRY = rf"(?:{_MOMENT}|[0-9]{{1,9}}(?:\.[0-9]{{1,3}})?)"
+RetryAt = Annotated[
+    str,
+    _matching(_RETRY, "should be seconds from now, like 90, or an instant like 2026-01-31T09:00:00Z"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_RETRY}$"}),
+]
+
+
 Believed = Annotated[str | None, Field(description="Taken, not believed: the token says who calls.")]
 
 
@@ -118,7 +128,11 @@ class StatusReport(_Report):
             "anyOf": [
                 {"properties": {"status": {"enum": ["working", "review", "done", "pending", "cancelled"]}}},
                 _by("detail", 1),
-            ]
+            ],
+            "not": {
+                "required": ["status", "kind"],
+                "properties": {"status": {"const": "blocked"}, "kind": {"const": "rate_limit"}},
+            },
         }
     )
 
@@ -134,9 +148,15 @@ class StatusReport(_Report):
     ] = None
     final: Annotated[bool, Field(description="With failed: no later attempt could succeed.")] = False
     kind: Annotated[
-        Literal["needs_input", "dependency", "capability", "transient"],
-        Field(description="With blocked: what is missing."),
+        Literal["needs_input", "dependency", "capability", "transient", "rate_limit"],
+        Field(
+            description="With blocked: what is missing. With failed, rate_limit: the model's provider refuses for now."
+        ),
     ] = "needs_input"
+    retry_at: Annotated[
+        RetryAt | Annotated[float, Field(ge=0, le=1e9)] | None,
+        Field(description="With rate_limit: when the limit ends; seconds from now, or an instant with its offset."),
+    ] = None
     output: Annotated[OutputReport | None, Field(description="An output to hand in with it.")] = None
     outputs: Annotated[list[OutputReport], Field(max_length=100, description="Several of them.")] = Field(
         default_factory=list
@@ -144,6 +164,17 @@ class StatusReport(_Report):
     comment: Annotated[Text | None, Field(description="A remark to add with it.")] = None
     usage: Used = None
     agent: Believed = None
+
+    @model_validator(mode="after")
+    def _limits_end_attempts(self) -> StatusReport:
+        if self.status == "blocked" and self.kind == "rate_limit":
+            raise ValueError("kind rate_limit goes with failed: the task is tried again when the limit is over")
+        return self
+
+    @property
+    def limited(self) -> bool:
+        """Whether it ends the attempt because the model's provider refuses for now."""
+        return self.status == "failed" and self.kind == "rate_limit"
 
     def handed_in(self) -> list[OutputReport]:
         """Every output of the call."""

@@ -81,13 +81,17 @@ class Room:
 
 @dataclass(frozen=True)
 class AgentFacts:
-    """What the agent gates look at. `live`: attempts not gone, of the agent and of all agents. `today`: what is spent."""
+    """What the agent gates look at. `live`: attempts not gone, of the agent and of all agents. `today`: what is spent.
+
+    `canary`: the attempt that goes first on the agent's account; `account_*` of the agent's row say how that stands.
+    """
 
     agent: Record
     live: int
     all_live: int
     room: Room
     today: day_budgets.Today = day_budgets.NOTHING
+    canary: int | None = None
 
 
 class AgentGate(NamedTuple):
@@ -113,6 +117,15 @@ def _paused(facts: AgentFacts) -> str | None:
     return f"agent {facts.agent['id']} is paused since {facts.agent['paused_at']}: {facts.agent['pause_reason'] or 'no reason given'}"
 
 
+def _account(facts: AgentFacts) -> str | None:
+    agent, name = facts.agent, facts.agent["account"]
+    if agent["account_paused_at"] is not None:
+        return f"account {name} is paused since {agent['account_paused_at']}: {agent['account_pause_reason'] or 'no reason given'}"
+    if agent["account_limited"]:
+        return f"account {name} is limited until {agent['account_limited_until']}: {agent['account_limit_reason'] or 'no reason given'}"
+    return f"account {name} is tried by attempt {facts.canary} first" if facts.canary is not None else None
+
+
 def _free(facts: AgentFacts) -> str | None:
     if facts.live < facts.agent["max_live"]:
         return None
@@ -129,6 +142,7 @@ AGENT_GATES: tuple[AgentGate, ...] = (
     AgentGate("board_paused", _board),
     AgentGate("enabled", _enabled),
     AgentGate("paused", _paused),
+    AgentGate("account", _account),
     AgentGate("budget", lambda facts: day_budgets.closed(facts.agent, facts.today)),
     AgentGate("free", _free),
     AgentGate("room", _room),

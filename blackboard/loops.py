@@ -21,7 +21,7 @@ _HANDED_IN = "(SELECT group_concat(sha256, ' ') FROM (SELECT o.sha256 FROM outpu
 ENDED = f"""
 SELECT a.number, a.outcome, a.fingerprint, {_HANDED_IN} AS handed_in FROM attempts a
  WHERE a.task_id = :task AND a.role = :role AND a.id > {_SINCE}
-   AND a.outcome NOT IN ('rate_limited','stopped','released','cancelled','dry_run')
+   AND a.outcome NOT IN ('rate_limited','not_authorised','stopped','released','cancelled','dry_run')
  ORDER BY a.number DESC LIMIT :most
 """  # noqa: S608 - our own constants
 

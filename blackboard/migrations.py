@@ -76,13 +76,16 @@ CREATE TABLE accounts (
   limited_at    TEXT,
   limited_until TEXT,
   limit_reason  TEXT,
+  limited_by    INTEGER REFERENCES attempts(id),
   strikes       INTEGER NOT NULL DEFAULT 0,
   canary_id     INTEGER REFERENCES attempts(id),
   proved_at     TEXT,
   rev           INTEGER NOT NULL DEFAULT 0,
   actor         TEXT NOT NULL DEFAULT 'sql',
-  created_at    TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now'))
+  created_at    TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')),
+  CHECK ((limited_at IS NULL) = (limited_until IS NULL))
 ) STRICT;
+CREATE INDEX accounts_tried ON accounts(canary_id) WHERE canary_id IS NOT NULL;
 ALTER TABLE agents ADD COLUMN account TEXT REFERENCES accounts(id);
 ALTER TABLE agents ADD COLUMN memory_bytes INTEGER NOT NULL DEFAULT 0 CHECK (memory_bytes >= 0);
 ALTER TABLE agents ADD COLUMN day_usd REAL CHECK (day_usd > 0);
@@ -189,8 +192,7 @@ def apply(connection: sqlite3.Connection, path: Path, now: str) -> None:
         return
     if version < VERSION:
         backup(path, path.with_name(f"{path.name}.before-{VERSION}-{now.replace(':', '')}"))
-    for reached in range(version + 1, VERSION + 1):
-        _transaction(connection, _step(connection, reached))
+        _transaction(connection, _steps(connection, version))
     if connection.execute(BOARD_ID).fetchone() is None:  # made by `sqlite3 FILE < schema.sql`
         _transaction(connection, _identity(now))
 
@@ -203,12 +205,13 @@ def _identity(now: str) -> str:
     return f"INSERT OR IGNORE INTO meta (key, value) VALUES {values};"  # noqa: S608 - both are our own text
 
 
-def _step(connection: sqlite3.Connection, reached: int) -> str:
-    """Drop the code, change the tables, make the code anew."""
+def _steps(connection: sqlite3.Connection, version: int) -> str:
+    """Drop the code, change the tables step by step, make the code anew: it speaks of tables of the last step."""
     rows = connection.execute("SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')").fetchall()
     drops = [f'DROP {kind} "{name}";' for kind, name in rows] + [f"DROP TABLE {name};" for name in CODE_TABLES]
     code = schema_text().partition(CODE_MARK)[2].partition("\n")[2]
-    return "\n".join([*drops, STEPS[reached], code, f"PRAGMA user_version = {reached};"])
+    steps = [STEPS[reached] for reached in range(version + 1, VERSION + 1)]
+    return "\n".join([*drops, *steps, code, f"PRAGMA user_version = {VERSION};"])
 
 
 def _transaction(connection: sqlite3.Connection, script: str) -> None:

@@ -1,4 +1,4 @@
-"""Pausing and resuming: an agent, a project, or everything. What is paused claims nothing new; what runs goes on.
+"""Pausing and resuming: an agent, an account, a project, or everything. What is paused claims nothing new; what runs goes on.
 
 An event tells each change, by trigger. Never ends an attempt; never touches a task.
 """
@@ -11,11 +11,11 @@ from typing import Literal, NamedTuple
 from blackboard.board import Rows, Tx
 from blackboard.errors import NotFound
 
-Kind = Literal["agent", "project", "board"]
+Kind = Literal["agent", "account", "project", "board"]
 
 
 class Target(NamedTuple):
-    """What is paused: an agent or a project by its id, or the whole board, which has no name."""
+    """What is paused: an agent, an account or a project by its id, or the whole board, which has no name."""
 
     kind: Kind
     name: str = ""
@@ -46,18 +46,20 @@ class Pause(NamedTuple):
 
 _STATE: dict[Kind, str] = {
     "agent": "SELECT paused_at, pause_reason FROM agents WHERE id = :name",
+    "account": "SELECT paused_at, pause_reason FROM accounts WHERE id = :name",
     "project": "SELECT paused_at, pause_reason FROM projects WHERE id = :name",
     "board": "SELECT paused_at, pause_reason FROM whole_board",
 }
 _HOW_LISTED: dict[Kind, str] = {
     "agent": "`orchestrator agents` lists them",
+    "account": "`orchestrator accounts` lists them",
     "project": "name one of the configuration",
     "board": "restore a backup: a row of the board is missing",
 }
 
 
 def state(rows: Rows, target: Target) -> Pause:
-    """Whether it is paused; NotFound when there is no such agent or project."""
+    """Whether it is paused; NotFound when there is no such agent, account or project."""
     row = rows.one(_STATE[target.kind], name=target.name)
     if row is None:
         raise NotFound(f"there is no {target}: {_HOW_LISTED[target.kind]}")
@@ -66,11 +68,14 @@ def state(rows: Rows, target: Target) -> Pause:
 
 _PAUSE: dict[Kind, str] = {
     "agent": "UPDATE agents SET paused_at = :now, pause_reason = :reason, rev = rev + 1, actor = :actor WHERE id = :name",
+    "account": "UPDATE accounts SET paused_at = :now, pause_reason = :reason, rev = rev + 1, actor = :actor WHERE id = :name",
     "project": "UPDATE projects SET paused_at = :now, pause_reason = :reason, rev = rev + 1, actor = :actor WHERE id = :name",
     "board": "UPDATE whole_board SET paused_at = :now, pause_reason = :reason, rev = rev + 1, actor = :actor",
 }
 _RESUME: dict[Kind, str] = {
     "agent": "UPDATE agents SET paused_at = NULL, pause_reason = :reason, rev = rev + 1, actor = :actor WHERE id = :name",
+    # Its limit ends with it. That proves nothing: one attempt goes first, as after any limit.
+    "account": "UPDATE accounts SET paused_at = NULL, pause_reason = :reason, limited_at = :now, limited_until = :now, rev = rev + 1, actor = :actor WHERE id = :name",
     "project": "UPDATE projects SET paused_at = NULL, pause_reason = :reason, rev = rev + 1, actor = :actor WHERE id = :name",
     "board": "UPDATE whole_board SET paused_at = NULL, pause_reason = :reason, rev = rev + 1, actor = :actor",
 }
@@ -85,11 +90,18 @@ def pause(tx: Tx, target: Target, *, reason: str | None, actor: str) -> bool:
 
 
 def resume(tx: Tx, target: Target, *, reason: str | None, actor: str) -> bool:
-    """Claim for it again. False when it was not paused; NotFound."""
-    if state(tx, target).since is None:
+    """Claim for it again; of an account, the limit is lifted too. False when it was not paused, nor limited; NotFound."""
+    if state(tx, target).since is None and not _limited(tx, target):
         return False
-    tx.run(_RESUME[target.kind], name=target.name, reason=reason or None, actor=actor)
+    tx.run(_RESUME[target.kind], name=target.name, now=tx.now, reason=reason or None, actor=actor)
     return True
+
+
+LIMITED = "SELECT 1 FROM accounts WHERE id = :name AND limited_until > :now"
+
+
+def _limited(tx: Tx, target: Target) -> bool:
+    return target.kind == "account" and tx.one(LIMITED, name=target.name, now=tx.now) is not None
 
 
 _LIVING = """
@@ -98,6 +110,9 @@ SELECT a.id AS attempt_id, a.task_id, a.number, a.agent_id AS agent, t.title, a.
 """
 LIVING: dict[Kind, str] = {
     "agent": _LIVING.format(index="attempts_not_gone", and_of=" AND a.agent_id = :name"),
+    "account": _LIVING.format(
+        index="attempts_not_gone", and_of=" AND a.agent_id IN (SELECT id FROM agents WHERE account = :name)"
+    ),
     "project": _LIVING.format(index="one_attempt_not_gone", and_of=" AND t.project_id = :name"),
     "board": _LIVING.format(index="one_attempt_not_gone", and_of=""),
 }
@@ -111,6 +126,7 @@ def living(rows: Rows, target: Target) -> list[sqlite3.Row]:
 PAUSED = """
 SELECT 'board' AS kind, '' AS name, paused_at AS since, pause_reason AS reason, actor FROM whole_board WHERE paused_at IS NOT NULL
 UNION ALL SELECT 'project', id, paused_at, pause_reason, actor FROM projects WHERE paused_at IS NOT NULL
+UNION ALL SELECT 'account', id, paused_at, pause_reason, actor FROM accounts WHERE paused_at IS NOT NULL
 UNION ALL SELECT 'agent', id, paused_at, pause_reason, actor FROM agents WHERE paused_at IS NOT NULL
 """
 

@@ -84,17 +84,20 @@ def backoff(base: float, cap: float, failures: int, seed: str) -> float:
 
 
 # Reasons that will not go away by waiting less long than this many seconds.
-AT_LEAST = {"spawn_failed": 10.0, "prompt_failed": 10.0, "rate_limited": 60.0, "busy": 10.0}
+AT_LEAST = {"spawn_failed": 10.0, "prompt_failed": 10.0, "rate_limited": 60.0, "not_authorised": 60.0, "busy": 10.0}
 
 
-def next_try(task: Record, outcome: str, tries: int, *, final: bool = False, most: int | None = None) -> float | None:
+def next_try(
+    task: Record, outcome: str, tries: int, *, final: bool = False, most: int | None = None, gated: bool = False
+) -> float | None:
     """Seconds until the next try, or None when there is none.
 
     `tries`: charged attempts that ended badly so far, this one included. An outcome that is not charged always
     leaves another try: at once when nothing was started, else after the backoff of a first failure. `most`: how
-    many tries there are, if not the task's max_tries.
+    many tries there are, if not the task's max_tries. `gated`: its agent's account holds the next try, so that the
+    task, which may be another agent's too, waits for no time of its own.
     """
-    if outcome in ("released", "dry_run", "stopped", "no_session"):
+    if gated or outcome in ("released", "dry_run", "stopped", "no_session"):
         return 0.0
     charged = OUTCOMES[outcome].charged
     if final or (charged and tries >= (most or task["max_tries"])):

@@ -17,7 +17,7 @@ Word = Literal["offline", "exhausted", "busy", "idle"]
 # The word for an agent that waits at a gate; the first in this order wins.
 WORDS: Mapping[Word, tuple[str, ...]] = {
     "offline": ("board_paused", "enabled", "paused"),
-    "exhausted": ("budget",),
+    "exhausted": ("account", "budget"),
     "busy": ("free",),
 }
 
@@ -50,7 +50,7 @@ def of_all(rows: Rows, now: str, room: Room) -> dict[str, Presence]:
     """Every agent's presence, by its id."""
     limited = {row["id"]: row for row in rows.all(LIMITED, now=now)}
     found = {}
-    for facts in agent_facts(rows, room):
+    for facts in agent_facts(rows, now, room):
         row = limited.get(facts.agent["id"])
         said = (
             f"account {row['account']} is limited until {row['limited_until']}: {row['limit_reason'] or 'no reason given'}"

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from blackboard import attempts, journal, people, verbs
+from blackboard import accounts, attempts, journal, people, verbs
 from blackboard.board import Rows, Tx
 from blackboard.content import Held
 from blackboard.errors import Fenced, Forbidden, Invalid
@@ -55,7 +55,8 @@ def status(
     if _said_already(attempt, report):
         return _answer(task, attempt, task["status"], already=True)
     verbs.must_live(attempt, task)
-    attempts.seen(tx, attempt)
+    if not report.limited:  # a first call that tells of a limit proves nothing of the account
+        attempts.seen(tx, attempt)
     _used(tx, attempt, report.usage)
     extra = _hand_in(tx, attempt, report.handed_in(), held or {})
     if report.comment:
@@ -78,7 +79,7 @@ def _said_already(attempt: Record, report: StatusReport) -> bool:
     """Whether this is the report that ended the attempt, sent again."""
     return (
         attempt["ended_at"] is not None
-        and attempt["outcome"] == _OUTCOME_OF.get(report.status)
+        and attempt["outcome"] == ("rate_limited" if report.limited else _OUTCOME_OF.get(report.status))
         and attempt["detail"] == _detail(report)
     )
 
@@ -98,7 +99,15 @@ def _say_review(tx: Tx, attempt: Record, task: sqlite3.Row, actor: str, report: 
 def _say_failed(tx: Tx, attempt: Record, task: sqlite3.Row, actor: str, report: StatusReport) -> str | None:
     if not _detail(report):
         raise Invalid("failed needs a detail: say what went wrong, the next attempt will read it")
+    if report.limited:
+        return _limited(tx, attempt, actor, report)
     return verbs.end_badly(tx, attempt, "failed", actor=actor, detail=report.detail, final=report.final, task=task)
+
+
+def _limited(tx: Tx, attempt: Record, actor: str, report: StatusReport) -> str:
+    """The model's provider refuses for now: not charged, and the agent's account waits."""
+    attempts.resets(tx, attempt["id"], accounts.believable(tx.now, report.retry_at))
+    return verbs.end_badly(tx, attempt, "rate_limited", actor=actor, detail=report.detail)
 
 
 def _say_blocked(tx: Tx, attempt: Record, task: sqlite3.Row, actor: str, report: StatusReport) -> str | None:
@@ -120,9 +129,13 @@ _EXECUTOR: dict[str, Callable[[Tx, Record, sqlite3.Row, str, StatusReport], str 
 
 
 def _verdict(tx: Tx, caller: Caller, attempt: Record, report: StatusReport) -> Answer:
-    """A reviewer's attempt approves (`done`) or rejects (`pending` with a remark); the same verdict again changes nothing."""
+    """A reviewer's attempt approves (`done`) or rejects (`pending` with a remark); the same verdict again changes nothing.
+
+    Instead of a verdict it may tell of a limit, as an executor may.
+    """
     verb = _VERDICTS.get(report.status)
-    if verb and attempt["outcome"] == verbs.OUTCOME_OF[verb] and attempt["detail"] == _detail(report):
+    ends = "rate_limited" if report.limited else verbs.OUTCOME_OF[verb] if verb else None
+    if ends and attempt["outcome"] == ends and attempt["detail"] == _detail(report):
         task = get(tx, attempt["task_id"])
         return _answer(task, attempt, task["status"], already=True)
     if attempt["ended_at"] is not None:
@@ -130,6 +143,9 @@ def _verdict(tx: Tx, caller: Caller, attempt: Record, report: StatusReport) -> A
             f"this review has ended ({attempt['outcome']}): nothing it says counts any more; stop",
             outcome=attempt["outcome"],
         )
+    if report.limited:
+        status = _limited(tx, attempt, caller.actor, report)
+        return _answer(get(tx, attempt["task_id"]), attempt, status, next=_OVER)
     if verb is None:
         raise Forbidden("a reviewer says done, or pending with a detail that tells what is missing")
     if report.handed_in():
@@ -146,6 +162,7 @@ def _verdict(tx: Tx, caller: Caller, attempt: Record, report: StatusReport) -> A
     return _answer(task, attempt, task["status"], **extra)
 
 
+_OVER = "this review waits until the limit is over: you are finished, end your program now"
 _VERDICTS = {"done": "approve", "pending": "reject"}
 _NO_OUTPUTS = "a reviewer hands in no outputs: comment, then say done or pending"
 
@@ -258,7 +275,7 @@ def _answer(task: Record, attempt: Record, status: str, *, already: bool = False
     answer: Answer = {"task": task["id"], "project": task["project_id"], "status": status, "attempt": attempt["number"]}
     if already:
         answer["already"] = True
-    return answer | extra | {"next": _next(status, attempt["role"])}
+    return answer | {"next": _next(status, attempt["role"])} | extra
 
 
 def _next(status: str, role: str) -> str:

@@ -6,7 +6,7 @@ verdict: that is the reviewer's, a person's, or `review = auto`.
 
 from __future__ import annotations
 
-from blackboard import attempts, breaker, loops
+from blackboard import accounts, attempts, breaker, futile, loops
 from blackboard.board import Rows, Tx
 from blackboard.clock import plus
 from blackboard.fingerprints import fingerprint
@@ -63,14 +63,17 @@ def end_badly(
     if ended:
         breaker.trip(tx, attempt, outcome, detail)
     task = get(tx, attempt["task_id"])
+    gated = ended > 0 and accounts.refused(tx, attempt, outcome, detail)
     if not ended or task["status"] != "review":
         return str(task["status"])
     count = tries(tx, task["id"])
-    wait = next_try(task, outcome, count, most=task["max_review_tries"])
+    wait = next_try(task, outcome, count, most=task["max_review_tries"], gated=gated)
     if wait is None:
         hand_over(tx, task["id"], f"{_times(count)} ended without a verdict, the last one {_why(outcome, detail)}")
-    elif circle := loops.never_reviewed(tx, task, outcome, detail):
-        hand_over(tx, task["id"], circle)
+    elif question := loops.never_reviewed(tx, task, outcome, detail) or futile.question(
+        tx, attempt["id"], outcome, detail
+    ):
+        hand_over(tx, task["id"], question)
     elif wait:
         tx.run(WAIT, id=task["id"], until=plus(tx.now, wait), actor=ENGINE)
     hand_over_hopeless(tx, task["id"])  # its reviewer may have been taken away meanwhile

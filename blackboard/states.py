@@ -80,7 +80,10 @@ OUTCOMES: dict[str, Outcome] = {
     "spawn_failed": Outcome(False, False, "the program could not be started: a fault of the configuration"),
     "prompt_failed": Outcome(False, False, "the prompt could not be rendered: a fault of the template"),
     "dry_run": Outcome(False, False, "rendered and recorded, not started"),
-    "rate_limited": Outcome(False, False, "the model's provider asked to come back later"),
+    "rate_limited": Outcome(False, False, "the model's provider asked to come back later: its account waits"),
+    "not_authorised": Outcome(
+        False, False, "the model's provider did not accept the login or key: its account is paused"
+    ),
     "busy": Outcome(False, False, "what the program needs alone was in use by another run"),
     "no_session": Outcome(False, False, "the conversation it should go on with was not to be had"),
     "stopped": Outcome(

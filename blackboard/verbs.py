@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from blackboard import attempts, breaker, budgets, families, loops, reviews
+from blackboard import accounts, attempts, breaker, budgets, families, futile, loops, reviews
 from blackboard.board import Tx
 from blackboard.clock import plus
 from blackboard.errors import Fenced, Invalid, NotFound, Refused
@@ -192,7 +192,8 @@ def end_badly(
         return hold_if_spent(tx, attempt["task_id"]) or status
     task = task or live_task(tx, attempt)
     _ends(tx, attempt, outcome, detail, exit_code, exit_signal)
-    wait = next_try(task, outcome, tries(tx, task["id"]), final=final)
+    gated = accounts.refused(tx, attempt, outcome, detail)
+    wait = next_try(task, outcome, tries(tx, task["id"]), final=final, gated=gated)
     reason = f"{outcome}: {detail}" if detail else f"{outcome}: {OUTCOMES[outcome].meaning}"
     breaker.trip(tx, attempt, outcome, detail)
     if wait is None:
@@ -200,9 +201,10 @@ def end_badly(
         families.follow(tx, task["id"])
         return status
     charged = OUTCOMES[outcome].charged
-    verb = "release" if task["status"] == "claimed" and not charged else "retry"
+    by_engine = actor.startswith("engine:")  # an agent that says itself that it is limited had begun
+    verb = "release" if task["status"] == "claimed" and not charged and by_engine else "retry"
     status = move(tx, task, verb, actor=actor, reason=reason, not_before=plus(tx.now, wait) if wait else None)
-    if question := loops.no_progress(tx, task, outcome, detail):
+    if question := loops.no_progress(tx, task, outcome, detail) or futile.question(tx, attempt["id"], outcome, detail):
         return _ask(tx, task["id"], question)
     return _block_again(tx, task["id"]) or status
 

@@ -27,6 +27,9 @@ def of_board(value: Value, command: str) -> Iterator[str]:
     if value["paused"]:
         yield "paused"
         yield from (f"  {_paused(each)}" for each in value["paused"])
+    if held := [each for each in value["accounts"] if each["state"] != "paused"]:
+        yield "accounts"
+        yield from (f"  {_held(each)}" for each in held)
     yield f"agents   {'' if value['agents'] else 'none yet: add [agents.NAME] to the configuration'}".rstrip()
     yield from (f"  {_agent(agent)}" for agent in value["agents"])
     if near := [each for each in value["budgets"] if each["share"] >= WARN_AT]:
@@ -49,6 +52,13 @@ def _daemon(found: Value | None) -> str:
 def _paused(each: Value) -> str:
     what = "everything" if each["kind"] == "board" else f"{each['kind']} {each['name']}"
     return f"{what} since {each['since']} by {each['actor']}: {_one_line(each['reason'] or 'no reason given')}"
+
+
+def _held(each: Value) -> str:
+    """An account that its provider limits, or that one attempt tries for all."""
+    if each["state"] == "tried":
+        return f"{each['account']} is tried by attempt {each['canary_id']} first"
+    return f"{each['account']} is limited until {each['limited_until']}: {_one_line(each['limit_reason'] or 'no reason given')}"
 
 
 def _agent(agent: Value) -> str:

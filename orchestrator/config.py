@@ -26,7 +26,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from blackboard.forms import Review
 from blackboard.policy import Policies, Policy
 from blackboard.session_keys import Scope
-from orchestrator import config_openclaw, config_program, config_session, config_workspaces
+from orchestrator import config_accounts, config_openclaw, config_program, config_session, config_workspaces
+from orchestrator.config_accounts import Account
 from orchestrator.config_budget import AgentBudget, BoardBudget
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_origins import Layers
@@ -152,6 +153,7 @@ class AgentConfig(Part):
     session_max_attempts: int = Field(20, ge=1, le=MOST)
     session_max_tokens: int | None = Field(None, ge=1, le=2**53)
     roles: tuple[Name, ...] = ()
+    account: Name | None = None
     max_live: int = Field(1, ge=0, le=MOST)
     enabled: bool = True
     env: dict[Word, Word] = Field(default_factory=dict, repr=False)
@@ -253,6 +255,7 @@ class Settings(BaseSettings):
     budget: BoardBudget = BoardBudget()
     projects: tuple[Project, ...] = (Project(id="default"),)
     agents: dict[Name, AgentConfig] = Field(default_factory=dict)
+    accounts: dict[Name, Account] = Field(default_factory=dict)
     slots: Slots = Slots()
     prompts: Prompts = Prompts()
     workspaces: Workspaces = Workspaces()
@@ -290,6 +293,13 @@ class Settings(BaseSettings):
             raise ValueError(problem)
         return agents
 
+    @field_validator("accounts")
+    @classmethod
+    def _accounts_are_drawn_on(cls, accounts: dict[str, Account], info: ValidationInfo) -> dict[str, Account]:
+        if "agents" in info.data and (problem := config_accounts.problem_of(accounts, info.data["agents"])):
+            raise ValueError(problem)
+        return accounts
+
     @field_validator("slots")
     @classmethod
     def _slots_have_a_project(cls, slots: Slots, info: ValidationInfo) -> Slots:
@@ -317,6 +327,10 @@ class Settings(BaseSettings):
             numbers |= self.agents[agent].policy.model_dump(exclude_unset=True)
         numbers |= {name: value for name, value in overrides.items() if value is not None}
         return Policy(**PolicyNumbers(**numbers).model_dump())
+
+    def account(self, name: str) -> Account:
+        """What is set for an account; the defaults where it has no table."""
+        return self.accounts.get(name, Account())
 
     def policies(self) -> Policies:
         """The policy for each agent's tasks, and the one for all others."""

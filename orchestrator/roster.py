@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blackboard import agents, day_budgets
+from blackboard import accounts, agents, day_budgets
 from blackboard.board import Tx
 from blackboard.budgets import Budget
 
@@ -42,6 +42,10 @@ def introduce(tx: Tx, settings: Settings) -> None:
 
 def _put(tx: Tx, settings: Settings, name: str) -> None:
     agent = settings.agents[name]
-    agents.put_agent(tx, name, runner=agent.runner, enabled=agent.enabled, max_live=agent.max_live, roles=agent.roles)
+    if agent.account is not None:
+        accounts.put_account(tx, agent.account, settings.account(agent.account).cold_after_seconds)
+    agents.put_agent(
+        tx, name, runner=agent.runner, enabled=agent.enabled, max_live=agent.max_live, roles=agent.roles, account=agent.account
+    )  # fmt: skip
     own = agent.budget
     day_budgets.put_agent(tx, name, Budget(own.day_usd, own.day_tokens), own.action or settings.budget.action)

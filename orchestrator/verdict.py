@@ -54,7 +54,7 @@ def resumed_in_vain(found: Verdict, result: Result | None, attempt: Record) -> V
     )
 
 
-BY_KIND = {"rate_limit": "rate_limited", "busy": "busy", "unknown_agent": "spawn_failed"}
+BY_KIND = {"rate_limit": "rate_limited", "auth": "not_authorised", "busy": "busy", "unknown_agent": "spawn_failed"}
 BY_STATUS = {"ok": "no_report", "timeout": "timed_out", "error": "crashed", "cancelled": "crashed"}
 LONGEST = 400  # characters of the program's own words in a sentence
 

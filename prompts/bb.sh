@@ -23,6 +23,7 @@ usage: bb start                                you have begun
                                                hand in a file whole, whatever is in it
        bb submit [COMMENT|-]                   done: hand the task in for review
        bb fail [--final] TEXT|-                it cannot be done; --final: trying again would not help
+       bb limited TEXT|- [WHEN]                the model's provider refuses for now; WHEN: seconds, or 2026-01-31T09:00:00Z
        bb block KIND TEXT|-                    you need something; KIND: needs_input dependency capability transient
        bb approve [TEXT|-]                     a review: it is good, the task is done
        bb reject TEXT|-                        a review: do it again; the text says what is missing
@@ -146,7 +147,7 @@ as_json() {
     printf '{"route": "%s", "key": "%s", ' "${route#/}" "$key" || return 1
     [ -z "$payload" ] || printf '"file": "%s", ' "$key.file"
     joint='"form": "'
-    for name in agent body comment content content_path description detail final kind status summary title type; do
+    for name in agent body comment content content_path description detail final kind retry_at status summary title type; do
         [ -f "$name" ] || continue
         printf '%s%s=' "$joint" "$name"
         encoded "$name" || return 1
@@ -297,6 +298,14 @@ fail)
     new_report
     field detail "$1"
     [ -z "$final" ] || field final true
+    status failed
+    ;;
+limited)
+    [ $# -eq 1 ] || [ $# -eq 2 ] || wrong
+    new_report
+    field detail "$1"
+    field kind rate_limit
+    [ $# -eq 1 ] || field retry_at "$2"
     status failed
     ;;
 block)

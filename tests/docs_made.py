@@ -109,6 +109,7 @@ def task_gates() -> str:
     ]
     closed = {"board_paused": "everything is paused", "enabled": "the agent is disabled", "paused": "the agent is paused",
               "budget": "the agent, or all agents together, have spent their budget of the day",
+              "account": "its account is paused or limited, or one attempt on it goes first",
               "free": "the agent has as many attempts not gone as its `max_live`",
               "room": "all agents together have as many as `tick.max_live`"}  # fmt: skip
     found += [(f"`{gate.name}`", "the agent", closed[gate.name]) for gate in gates.AGENT_GATES]

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from orchestrator.config import AgentConfig, Api, PolicyNumbers, Project, Prompts, Settings, Slots, Tick
+from orchestrator.config import Account, AgentConfig, Api, PolicyNumbers, Project, Prompts, Settings, Slots, Tick
 from orchestrator.config_budget import AgentBudget, BoardBudget
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_program import Program
@@ -34,12 +34,13 @@ TABLES: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("`[agents.NAME.budget]`", "agents.NAME.budget.", AgentBudget),
     ("`[agents.NAME.worktree]`", "agents.NAME.worktree.", Worktree),
     ("`[agents.NAME.hooks]`", "agents.NAME.hooks.", Hooks),
+    ("`[accounts.NAME]`", "accounts.NAME.", Account),
     ("`[slots]`", "slots.", Slots),
     ("`[prompts]`", "prompts.", Prompts),
     ("`[workspaces]`", "workspaces.", Workspaces),
 )
 INSIDE = frozenset(
-    {"api", "tick", "policy", "budget", "projects", "agents", "slots", "prompts", "workspaces"}
+    {"api", "tick", "policy", "budget", "projects", "agents", "accounts", "slots", "prompts", "workspaces"}
 )  # keys of the top level that are tables
 
 MEANINGS: Mapping[str, str] = {
@@ -89,6 +90,8 @@ MEANINGS: Mapping[str, str] = {
     "agents.NAME.session_max_attempts": "So many attempts go on with one conversation; the next begins a new one.",
     "agents.NAME.session_max_tokens": "A conversation that has used so many tokens is not gone on with.",
     "agents.NAME.roles": "Roles of the team it fills: it takes tasks that ask for one of them.",
+    "agents.NAME.account": "What it draws on together with others, a login or a key: a limit that one of them meets holds for all.",
+    "accounts.NAME.cold_after_seconds": "So long without a sign of life on it, one attempt goes first and the others wait for its first call; 0: never.",
     "agents.NAME.max_live": "Attempts of this agent not gone at once.",
     "agents.NAME.enabled": "Whether anything is claimed for it.",
     "agents.NAME.env": "Variables it gets; `{deadline_seconds}` is filled in. Their values are never shown.",
@@ -155,6 +158,7 @@ DEFAULTS: Mapping[str, str] = {
     "budget.day_usd": "no limit",
     "budget.day_tokens": "no limit",
     "projects.id": 'one project, `"default"`',
+    "agents.NAME.account": "one of its own, `agent:NAME`, never cold",
     "agents.NAME.workspace": "a folder for each task, kept between its attempts",
     "agents.NAME.worktree": "a plain folder",
     "agents.NAME.worktree.repository": "a plain folder",

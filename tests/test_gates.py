@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from blackboard import agents, claims, explaining, pauses, tokens, verbs
+from blackboard import accounts, agents, attempts, claims, explaining, pauses, tokens, verbs
 from blackboard.board import Board, Tx
 from blackboard.clock import plus
 from blackboard.days import day_of
@@ -99,6 +99,23 @@ def task_of_who_has_spent(*budget: str) -> Callable[[Tx], int]:
     return make
 
 
+def task_of_a_tried_account(tx: Tx) -> int:
+    """The first of two tasks goes first; the second, of another agent, waits for its sign of life."""
+    accounts.put_account(tx, "shared", 900)
+    for agent in ("ada", "bob"):
+        agents.put_agent(tx, agent, max_live=9, roles=["smith"], account="shared")
+    scenes.claim(tx, scenes.post(tx, agent="bob"), "bob")
+    return scenes.post(tx)
+
+
+def first_call(tx: Tx) -> Tx:
+    attempts.seen(tx, attempts.get(tx, 1))
+    return tx
+
+
+LIMITED = f"UPDATE accounts SET limited_at = '{START}', limited_until = '{plus(START, HOUR)}', limit_reason = '429' WHERE id = 'agent:ada'"
+REVIEW_LIMITED = LIMITED.replace("ada", "eve")
+
 GATES = [
     Gate("pending", lambda tx: scenes.post_at(tx, "blocked"), sql("UPDATE tasks SET status = 'pending'"), "it is blocked, not pending"),
     Gate("due", lambda tx: scenes.post(tx, due_at=plus(START, HOUR)), lambda tx: later(tx, HOUR), "not due before 2026-01-31T10:00:00.000Z"),
@@ -109,6 +126,9 @@ GATES = [
     Gate("board_paused", task_and("UPDATE whole_board SET paused_at = 'noon', pause_reason = 'fire'"), sql("UPDATE whole_board SET paused_at = NULL"), "everything is paused since noon: fire"),
     Gate("enabled", task_and("UPDATE agents SET enabled = 0"), sql("UPDATE agents SET enabled = 1"), "agent ada is disabled"),
     Gate("paused", task_and("UPDATE agents SET paused_at = 'noon', pause_reason = 'lunch'"), sql("UPDATE agents SET paused_at = NULL"), "ada is paused since noon: lunch"),
+    Gate("account", task_and(LIMITED), lambda tx: later(tx, HOUR), "account agent:ada is limited until 2026-01-31T10:00:00.000Z: 429"),
+    Gate("account", task_and("UPDATE accounts SET paused_at = 'noon', pause_reason = 'no key' WHERE id = 'agent:ada'"), sql("UPDATE accounts SET paused_at = NULL"), "account agent:ada is paused since noon: no key"),
+    Gate("account", task_of_a_tried_account, first_call, "account shared is tried by attempt 1 first"),
     Gate("budget", task_of_who_has_spent("UPDATE agents SET day_usd = 5 WHERE id = 'ada'"), sql("UPDATE agents SET day_usd = 6 WHERE id = 'ada'"),
          "agent ada has spent 5.02 of 5 USD today; the next day begins at 2026-02-01T00:00:00.000Z"),
     Gate("free", task_of_a_busy_agent, sql("UPDATE agents SET max_live = 2"), "ada is busy: 1 of 1 attempts live"),
@@ -156,6 +176,7 @@ REVIEWS = [
     Gate("project", and_then(review_of(), "UPDATE projects SET paused_at = created_at"), sql("UPDATE projects SET paused_at = NULL"), "its project forge is paused"),
     Gate("former_attempt", review_not_gone, sql("UPDATE attempts SET gone_at = ended_at"), "not proved gone"),
     Gate("paused", and_then(review_of(), "UPDATE agents SET paused_at = 'noon', pause_reason = 'lunch'"), sql("UPDATE agents SET paused_at = NULL"), "eve is paused since noon: lunch"),
+    Gate("account", and_then(review_of(), REVIEW_LIMITED), lambda tx: later(tx, HOUR), "account agent:eve is limited until 2026-01-31T10:00:00.000Z: 429"),
     Gate("free", review_of_a_busy_agent, sql("UPDATE agents SET max_live = 2"), "eve is busy: 1 of 1 attempts live"),
     Gate("room", review_of_a_busy_agent, sql("UPDATE agents SET max_live = 2"), "all 1 places are taken", (1, 2)),
     Gate("author", and_then(review_of("role:smith"), "UPDATE agents SET enabled = 0 WHERE id = 'bob'", "INSERT INTO agent_roles VALUES ('eve', 'cook')"),
@@ -200,7 +221,7 @@ def sentences(told: dict[str, object]) -> list[str]:
 
 
 def test_every_gate_is_closed_here() -> None:
-    assert [gate.name for gate in GATES] == [gate.name for gate in (*TASK_GATES, *AGENT_GATES)]
+    assert list(dict.fromkeys(gate.name for gate in GATES)) == [gate.name for gate in (*TASK_GATES, *AGENT_GATES)]
 
 
 @pytest.mark.parametrize("gate", GATES, ids=[gate.name for gate in GATES])
@@ -265,6 +286,7 @@ def populate(tx: Tx, chance: random.Random) -> None:
             tx.run("UPDATE projects SET paused_at = :now WHERE id = :id", id=project, now=tx.now)
     for name in NAMES:
         agents.put_agent(tx, name, max_live=9, roles=[role for role in ROLES if chance.random() < 0.5])
+    shared = random_accounts(tx, chance)
     for role in ROLES:
         tx.run("INSERT OR IGNORE INTO agent_roles VALUES ('a', :role)", role=role)
     tasks: list[int] = []
@@ -278,8 +300,26 @@ def populate(tx: Tx, chance: random.Random) -> None:
             tx.run("UPDATE agents SET day_usd = :usd WHERE id = :id", id=name, usd=chance.randrange(1, 6))
         if chance.random() < 0.2:
             pauses.pause(tx, Target("agent", name), reason="so", actor="person:root")
-        agents.put_agent(tx, name, max_live=chance.randrange(4), enabled=chance.random() < 0.8,
+        agents.put_agent(tx, name, max_live=chance.randrange(4), enabled=chance.random() < 0.8, account=shared[name],
                          roles=[row["role"] for row in tx.all(claims.ROLES, agent=name)])  # fmt: skip
+
+
+def random_accounts(tx: Tx, chance: random.Random) -> dict[str, str | None]:
+    """Accounts that some share: cold or warm, limited, just over, paused; which each agent will draw on."""
+    for account in ("x", "y"):
+        accounts.put_account(tx, account, chance.choice([0, 0.001, 30, 900]))
+        if chance.random() < 0.5:
+            tx.run("UPDATE accounts SET limited_at = :now, limited_until = :until WHERE id = :id", id=account,
+                   now=tx.now, until=plus(tx.now, chance.choice([-1, 0, 0.001, 30])))  # fmt: skip
+        elif chance.random() < 0.5:
+            tx.run("UPDATE accounts SET proved_at = :now WHERE id = :id", id=account, now=plus(tx.now, -20))
+        if chance.random() < 0.2:
+            pauses.pause(tx, Target("account", account), reason="so", actor="person:root")
+    shared = {name: chance.choice([None, "x", "y"]) for name in NAMES}
+    for name, account in shared.items():
+        if chance.random() < 0.8:
+            tx.run("UPDATE agents SET account = coalesce(:account, account) WHERE id = :id", id=name, account=account)
+    return shared
 
 
 def who_reviews(chance: random.Random) -> str:

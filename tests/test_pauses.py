@@ -16,8 +16,8 @@ from tests.fake_clock import START, FakeClock
 
 ADA = Target("agent", "ada")
 FORGE = Target("project", scenes.PROJECT)
-ALL = [ADA, FORGE, EVERYTHING]
-WORDS = {"agent": "agent", "project": "project", "board": "board"}
+ALL = [ADA, Target("account", "agent:ada"), FORGE, EVERYTHING]
+WORDS = {"agent": "agent", "account": "account", "project": "project", "board": "board"}
 
 
 def told(rows: Rows) -> list[tuple[object, ...]]:
@@ -65,6 +65,7 @@ async def test_a_pause_is_made_once_and_told_with_actor_and_reason(
 
 PLAIN = {
     "agent": "UPDATE agents SET paused_at = {at}, pause_reason = {why} WHERE id = 'ada'",
+    "account": "UPDATE accounts SET paused_at = {at}, pause_reason = {why} WHERE id = 'agent:ada'",
     "project": "UPDATE projects SET paused_at = {at}, pause_reason = {why} WHERE id = 'forge'",
     "board": "UPDATE whole_board SET paused_at = {at}, pause_reason = {why}",
 }

@@ -15,6 +15,7 @@ MOST = 50
 RECENT_TASKS = 1000  # the newest: a long history is not looked through at a keystroke
 
 AGENT_NAMES = "SELECT id AS name, runner AS about FROM agents ORDER BY id"
+ACCOUNT_NAMES = "SELECT id AS name, coalesce(limit_reason, '') AS about FROM accounts ORDER BY id"
 PROJECT_NAMES = "SELECT id AS name, title AS about FROM projects ORDER BY id"
 TASK_NUMBERS = f"""
 SELECT id AS name, status || ' ' || title AS about FROM tasks WHERE id > (SELECT max(id) FROM tasks) - {RECENT_TASKS}
@@ -42,6 +43,11 @@ def _from_board(context: click.Context, sql: str, begun: str) -> Items:
 def agents(context: click.Context, _parameter: click.Parameter, begun: str) -> Items:
     """Agents of the board."""
     return _from_board(context, AGENT_NAMES, begun)
+
+
+def accounts(context: click.Context, _parameter: click.Parameter, begun: str) -> Items:
+    """Accounts of the board."""
+    return _from_board(context, ACCOUNT_NAMES, begun)
 
 
 def projects(context: click.Context, _parameter: click.Parameter, begun: str) -> Items:

@@ -1,4 +1,4 @@
-"""Lists of what the board works with: agents, and slots. Both read the file itself, with a daemon or without one."""
+"""Lists of what the board works with: agents, accounts, and slots. All read the file itself, with a daemon or without one."""
 
 from __future__ import annotations
 
@@ -66,6 +66,33 @@ def _state(row: sqlite3.Row, where: Presence) -> str:
     return "busy" if row["live"] >= row["max_live"] else "working" if row["live"] else "free"
 
 
+@command("accounts", short_help="The accounts that agents draw on: which are limited, until when, and why.")
+def accounts(call: Call) -> None:
+    """The accounts: the agents of each, whether its provider refuses, until when, why, and how often in a row.
+
+    state: paused (a person resumes it), limited (until a time), tried (one attempt goes first), unproved (the next
+    attempt goes first), open.
+    """
+    from blackboard.accounts import listed
+    from blackboard.clock import SystemClock
+
+    with call.board() as board:
+        rows = listed(board, SystemClock().now())
+    if not call.as_json:
+        rows = [
+            row
+            | {
+                "agents": " ".join(row["agents"]),
+                "limited_until": row["limited_until"] if row["state"] == "limited" else None,
+                "limit_reason": row["pause_reason"] if row["state"] == "paused" else row["limit_reason"],
+            }
+            for row in rows
+        ]
+    columns = {"account": "account", "state": "state", "limited_until": "until", "strikes": "strikes"}
+    columns |= {"agents": "agents", "limit_reason": "reason"}
+    call.screen.table(rows, columns, empty="no agent draws on an account yet: add [agents.NAME] to the configuration")
+
+
 @command("slots", short_help="What is planned: slots, their tasks, when each is due next.")
 @click.option("--agent", help="Only slots of this agent.", shell_complete=agent_names)
 @click.option("--all", "everything", is_flag=True, help="Also those that are over or have left their source.")
@@ -84,4 +111,4 @@ def slots(call: Call, agent: str | None, everything: bool) -> None:
     call.screen.table(rows, {name: name.replace("_", " ") for name in names}, empty=empty)
 
 
-COMMANDS = (agents, slots)
+COMMANDS = (agents, accounts, slots)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator import exits
+from orchestrator.commands.completing import accounts as account_names
 from orchestrator.commands.completing import agents as agent_names
 from orchestrator.commands.completing import projects as project_names
 from orchestrator.commands.frame import Call, command
@@ -27,16 +28,21 @@ def targeted(fn: Callable[..., None]) -> Callable[..., None]:
     fn = click.argument("reason", required=False)(fn)
     fn = click.option("--all", "everything", is_flag=True, help="Everything: no agent claims anything.")(fn)
     fn = click.option("--project", help="A project.", shell_complete=project_names)(fn)
+    fn = click.option("--account", help="An account.", shell_complete=account_names)(fn)
     return click.option("--agent", help="An agent.", shell_complete=agent_names)(fn)
 
 
-def _target(agent: str | None, project: str | None, everything: bool) -> Target:
+def _target(agent: str | None, account: str | None, project: str | None, everything: bool) -> Target:
     from blackboard.pauses import EVERYTHING, Target
 
-    if (agent is not None) + (project is not None) + everything != 1:
-        raise exits.Exit("say what: --agent NAME, --project NAME or --all, exactly one of them", exits.USAGE)
+    if (agent is not None) + (account is not None) + (project is not None) + everything != 1:
+        raise exits.Exit(
+            "say what: --agent NAME, --account NAME, --project NAME or --all, exactly one of them", exits.USAGE
+        )
     if agent is not None:
         return Target("agent", agent)
+    if account is not None:
+        return Target("account", account)
     return Target("project", project) if project is not None else EVERYTHING
 
 
@@ -50,19 +56,29 @@ def _switch(call: Call, target: Target, verb: str, reason: str | None) -> dict[s
     return roads.switch(call.settings, target, verb, reason)
 
 
-@command("pause", short_help="Claim nothing new for an agent, a project or everything.")
+@command("pause", short_help="Claim nothing new for an agent, an account, a project or everything.")
 @targeted
-def pause(call: Call, agent: str | None, project: str | None, everything: bool, reason: str | None) -> None:
-    """Claim nothing new for an agent, a project or everything; what runs goes on. REASON is shown while it lasts."""
-    said = _switch(call, _target(agent, project, everything), "pause", reason)
+def pause(
+    call: Call, agent: str | None, account: str | None, project: str | None, everything: bool, reason: str | None
+) -> None:
+    """Claim nothing new for an agent, an account, a project or everything; what runs goes on.
+
+    REASON is shown while it lasts. An account is what several agents draw on together.
+    """
+    said = _switch(call, _target(agent, account, project, everything), "pause", reason)
     call.screen.answer(said, [said["next"]])
 
 
 @command("resume", short_help="Undo a pause.")
 @targeted
-def resume(call: Call, agent: str | None, project: str | None, everything: bool, reason: str | None) -> None:
-    """Undo a pause: claim again for an agent, a project or everything."""
-    said = _switch(call, _target(agent, project, everything), "resume", reason)
+def resume(
+    call: Call, agent: str | None, account: str | None, project: str | None, everything: bool, reason: str | None
+) -> None:
+    """Undo a pause: claim again for an agent, an account, a project or everything.
+
+    Of an account the limit of its provider is lifted too: one attempt goes first, the others wait for its sign of life.
+    """
+    said = _switch(call, _target(agent, account, project, everything), "resume", reason)
     call.screen.answer(said, [said["next"]])
 
 
@@ -70,13 +86,14 @@ def resume(call: Call, agent: str | None, project: str | None, everything: bool,
 @targeted
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer than this; exit 75.")
 def drain(
-    call: Call, agent: str | None, project: str | None, everything: bool, reason: str | None, timeout: float | None
-) -> None:
-    """Pause an agent, a project or everything, and wait until none of its attempts lives. It stays paused after.
+    call: Call, agent: str | None, account: str | None, project: str | None, everything: bool, reason: str | None,
+    timeout: float | None,
+) -> None:  # fmt: skip
+    """Pause an agent, an account, a project or everything, and wait until none of its attempts lives. It stays paused after.
 
     Ends with 0 when nothing lives, 75 when the time is over, 130 on Ctrl-C. With --json one line a change.
     """
-    target = _target(agent, project, everything)
+    target = _target(agent, account, project, everything)
     said = _switch(call, target, "pause", reason)
     if not call.as_json:
         call.screen.line(said["next"])

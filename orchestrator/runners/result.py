@@ -9,7 +9,7 @@ Status = Literal["ok", "error", "timeout", "cancelled", "unknown"]
 FailureKind = Literal[
     "auth", "rate_limit", "context", "network", "refused", "timeout", "busy", "session", "unknown_agent", "crash"
 ]  # fmt: skip
-# What will pass by itself and is no fault of the task: tried again, not charged.
+# What is no fault of the task: tried again, not charged.
 PASSING: frozenset[str] = frozenset({"rate_limit", "busy"})
 
 
@@ -27,6 +27,7 @@ class Usage:
 class Result:
     """How a run ended and what it cost; None where the program does not say.
 
+    `reset_at`: when the limit that stopped it ends, UTC text.
     `status` unknown: it left nothing that can be read, or its run was not over. `final`: the run itself is over, wherever
     it lives. `text`: its last words. `of_session`: names of the numbers that count all of the session, not this run alone.
     """
@@ -44,6 +45,7 @@ class Result:
     output_tokens: int | None = None
     cost_usd: float | None = None
     of_session: tuple[str, ...] = ()
+    reset_at: str | None = None
 
     def columns(self) -> dict[str, str | int | float | None]:
         """What the board keeps of it."""
