@@ -154,7 +154,7 @@ CREATE TABLE tasks (
   attempt_id  INTEGER,                              -- the latest attempt
   blocked_kind TEXT CHECK (blocked_kind IN ('needs_input','dependency','capability','transient')),
   answer      TEXT,                                 -- what a person answered when the task was last blocked
-  proof       TEXT CHECK (proof IN ('wanted','passed','failed')),   -- of what was handed in last; null: nothing to prove
+  proof       TEXT CHECK (proof IN ('wanted','passed','failed')),   -- of what was handed in last; null: nothing to prove, or begun anew
 
   due_at      TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now'))
               CHECK (strftime('%Y-%m-%dT%H:%M:%fZ', due_at, '+0 days') IS due_at AND due_at >= '0001'),
@@ -206,6 +206,8 @@ CREATE INDEX reviews_waiting_for_time ON tasks(not_before) WHERE status = 'revie
 -- Operators' lists of what is not final, and the reviews that wait.
 CREATE INDEX tasks_open   ON tasks(status, moved_at) WHERE status NOT IN ('pending','done','cancelled','failed');
 CREATE INDEX tasks_parent ON tasks(parent_id) WHERE parent_id IS NOT NULL;
+-- What was handed in and is to be proved by the task's checks before anybody reviews it.
+CREATE INDEX tasks_to_prove ON tasks(moved_at, id) WHERE status = 'review' AND proof = 'wanted' AND handed_over IS NULL;
 
 CREATE TABLE dependencies (
   task_id  INTEGER NOT NULL REFERENCES tasks(id),
@@ -345,8 +347,8 @@ CREATE TABLE checks (
   result       TEXT CHECK (result IN ('passed','failed','timed_out','not_run','interrupted')),
   exit_code    INTEGER,
   exit_signal  INTEGER,
-  output       TEXT,                                -- its end, bounded
-  output_size  INTEGER,                             -- bytes, of all of it
+  output       TEXT,                                -- its end, bounded; or why it could not be run
+  output_size  INTEGER,                             -- bytes: of the log that is kept, or of the file that was looked at
   output_sha256 TEXT,
   ended_at     TEXT,
   CHECK ((ended_at IS NULL) = (result IS NULL))
@@ -460,7 +462,7 @@ INSERT INTO moves (verb, src, dst, by, by_sql, is_default, outcome) VALUES
   ('block',   'working',  'blocked',  'executor engine',        1, 1, 'blocked'),
   ('cancel',  'working',  'cancelled','person engine',          1, 1, 'cancelled'),
   ('approve', 'review',   'done',     'reviewer person engine', 1, 1, 'approved'),
-  ('reject',  'review',   'pending',  'reviewer person',        1, 1, 'rejected'),
+  ('reject',  'review',   'pending',  'reviewer person engine', 1, 1, 'rejected'),
   ('cancel',  'review',   'cancelled','person engine',          1, 1, 'cancelled'),
   ('unblock', 'blocked',  'pending',  'person engine',          1, 1, NULL),
   ('cancel',  'blocked',  'cancelled','person engine',          1, 1, NULL),
@@ -564,7 +566,8 @@ BEGIN
     CASE new.status
       WHEN 'claimed' THEN (SELECT json_object('number', number, 'role', role, 'agent', agent_id) FROM attempts WHERE id = new.attempt_id)
       WHEN 'pending' THEN json_object('not_before', new.not_before)
-      WHEN 'review'  THEN CASE WHEN new.reviewer IS NOT NULL THEN json_object('reviewer', new.reviewer) END
+      WHEN 'review'  THEN nullif(json_patch('{}', json_object('reviewer', new.reviewer, 'checks', nullif(json_array_length(new.checks), 0))), '{}')
+      WHEN 'done'    THEN CASE WHEN new.proof IS NOT NULL THEN json_object('verified', json(iif(new.proof = 'passed', 'true', 'false'))) END
       WHEN 'blocked' THEN json_object('kind', coalesce(new.blocked_kind, 'needs_input')) END);
   UPDATE attempts
      SET ended_at = new.moved_at,
@@ -592,7 +595,8 @@ BEGIN
    WHERE id = new.id;
   INSERT INTO events (at, verb, actor, task_id, attempt_id, agent_id, src, dst, data)
   SELECT moved_at, verb, actor, id, attempt_id, agent_id, old.status, new.status,
-         CASE new.status WHEN 'pending' THEN json_object('not_before', not_before) WHEN 'blocked' THEN json_object('kind', blocked_kind) END
+         CASE new.status WHEN 'pending' THEN json_object('not_before', not_before) WHEN 'blocked' THEN json_object('kind', blocked_kind)
+           WHEN 'done' THEN CASE WHEN proof IS NOT NULL THEN json_object('verified', json(iif(proof = 'passed', 'true', 'false'))) END END
     FROM tasks WHERE id = new.id;
   UPDATE attempts
      SET ended_at = (SELECT moved_at FROM tasks WHERE id = new.id),
@@ -692,7 +696,8 @@ END;
 CREATE TRIGGER task_begins BEFORE INSERT ON tasks
 BEGIN
   SELECT RAISE(ABORT, 'a task begins as pending, not ready, without an attempt') WHERE new.status <> 'pending' OR new.ended_at IS NOT NULL
-    OR new.ready <> 0 OR new.attempt_id IS NOT NULL OR new.rev <> 0 OR new.verb <> 'post' OR new.deps_open <> 0 OR new.blocked_kind IS NOT NULL OR new.handed_over IS NOT NULL;
+    OR new.ready <> 0 OR new.attempt_id IS NOT NULL OR new.rev <> 0 OR new.verb <> 'post' OR new.deps_open <> 0 OR new.blocked_kind IS NOT NULL OR new.handed_over IS NOT NULL
+    OR new.proof IS NOT NULL;
   SELECT RAISE(ABORT, 'a task with this id exists: tasks are not replaced') WHERE EXISTS (SELECT 1 FROM tasks WHERE id = new.id);
   SELECT RAISE(ABORT, 'this slot occurrence has its task: tasks are not replaced') WHERE new.slot_id IS NOT NULL
     AND EXISTS (SELECT 1 FROM tasks WHERE slot_id = new.slot_id AND occurrence = new.occurrence);
@@ -758,6 +763,9 @@ BEGIN
     SELECT 1 FROM tasks t WHERE t.id = new.task_id AND (t.handed_over IS NOT NULL
        OR t.reviewer <> 'agent:' || new.agent_id AND NOT EXISTS (
           SELECT 1 FROM agent_roles r WHERE r.agent_id = new.agent_id AND t.reviewer = 'role:' || r.role)));
+  SELECT RAISE(ABORT, 'a check of this task is still being run') WHERE EXISTS (SELECT 1 FROM checks WHERE task_id = new.task_id AND ended_at IS NULL);
+  SELECT RAISE(ABORT, 'its checks have not passed yet: it is reviewed when they have') WHERE new.role = 'reviewer'
+     AND (SELECT proof FROM tasks WHERE id = new.task_id) = 'wanted';
   SELECT RAISE(ABORT, 'nobody reviews their own work') WHERE new.role = 'reviewer'
      AND EXISTS (SELECT 1 FROM attempts WHERE task_id = new.task_id AND role = 'executor' AND agent_id = new.agent_id);
 END;
@@ -912,12 +920,76 @@ BEGIN
 END;
 CREATE TRIGGER whole_board_stays BEFORE DELETE ON whole_board BEGIN SELECT RAISE(ABORT, 'this row stays: UPDATE whole_board SET paused_at = NULL resumes everything'); END;
 
+-- T12  Proof before done: what is handed in wants proof where the task has checks; only checks that ran give it.
+CREATE TRIGGER task_begun_proves_nothing AFTER UPDATE OF status ON tasks
+WHEN new.status = 'claimed' AND old.status <> 'claimed' AND new.proof IS NOT NULL
+BEGIN
+  UPDATE tasks SET proof = NULL WHERE id = new.id;
+END;
+CREATE TRIGGER task_handed_in_wants_proof AFTER UPDATE OF status ON tasks
+WHEN new.status = 'review' AND old.status <> 'review'
+BEGIN
+  UPDATE tasks SET proof = CASE WHEN json_array_length(new.checks) > 0 THEN 'wanted' END WHERE id = new.id AND (proof IS NOT NULL OR json_array_length(new.checks) > 0);
+END;
+CREATE TRIGGER task_other_checks_want_proof AFTER UPDATE OF checks ON tasks
+WHEN new.checks IS NOT old.checks AND new.status = 'review' AND old.status = 'review'
+BEGIN
+  UPDATE tasks SET proof = CASE WHEN json_array_length(new.checks) > 0 THEN 'wanted' END WHERE id = new.id;
+END;
+CREATE TRIGGER task_proof_is_true BEFORE UPDATE OF proof ON tasks
+WHEN new.proof IS NOT old.proof
+BEGIN
+  SELECT RAISE(ABORT, 'proof is of what was handed in: only a task in review is proved')
+   WHERE (new.status <> 'review' OR old.status <> 'review') AND NOT (new.proof IS NULL AND new.status = 'claimed' AND old.status = 'claimed');
+  SELECT RAISE(ABORT, 'a task with checks wants proof, one without has none') WHERE new.status = 'review' AND (new.proof IS NULL) <> (json_array_length(new.checks) = 0);
+  SELECT RAISE(ABORT, 'not every check of it has passed: SELECT * FROM checks') WHERE new.proof = 'passed' AND EXISTS (
+    SELECT 1 FROM json_each(new.checks) w WHERE NOT EXISTS (
+      SELECT 1 FROM checks c WHERE c.task_id = new.id AND c.position = w.key + 1 AND c.what = new.checks -> w.key AND c.result = 'passed'
+         AND c.attempt_id = (SELECT max(id) FROM attempts WHERE task_id = new.id AND role = 'executor')));
+  SELECT RAISE(ABORT, 'no check of it has failed: SELECT * FROM checks') WHERE new.proof = 'failed' AND NOT EXISTS (
+    SELECT 1 FROM checks c WHERE c.task_id = new.id AND c.result IN ('failed','timed_out')
+       AND c.attempt_id = (SELECT max(id) FROM attempts WHERE task_id = new.id AND role = 'executor'));
+END;
+CREATE TRIGGER task_proof_is_told AFTER UPDATE OF proof ON tasks
+WHEN new.proof IS NOT old.proof AND new.proof IN ('passed','failed')
+BEGIN
+  INSERT INTO events (at, verb, actor, task_id, attempt_id, agent_id, data)
+  SELECT c.ended_at, CASE new.proof WHEN 'passed' THEN 'verified' ELSE 'not_verified' END, 'engine:proofs', new.id, c.attempt_id, new.agent_id,
+         json_object('checks', json_array_length(new.checks), 'review', coalesce(new.reviewer, new.review))
+    FROM checks c WHERE c.task_id = new.id AND c.ended_at IS NOT NULL ORDER BY c.id DESC LIMIT 1;
+END;
+CREATE TRIGGER check_may_begin BEFORE INSERT ON checks
+BEGIN
+  SELECT RAISE(ABORT, 'a check with this id exists: the evidence is only added') WHERE EXISTS (SELECT 1 FROM checks WHERE id = new.id);
+  SELECT RAISE(ABORT, 'a check begins without a result') WHERE new.ended_at IS NOT NULL OR new.result IS NOT NULL;
+  SELECT RAISE(ABORT, 'a check of this task is still being run') WHERE EXISTS (SELECT 1 FROM checks WHERE task_id = new.task_id AND ended_at IS NULL);
+  SELECT RAISE(ABORT, 'only what was handed in and wants proof is checked')
+   WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE id = new.task_id AND status = 'review' AND proof = 'wanted' AND handed_over IS NULL);
+  SELECT RAISE(ABORT, 'this is not the check at that position: SELECT checks FROM tasks')
+   WHERE new.position < 1 OR new.what IS NOT (SELECT checks -> (new.position - 1) FROM tasks WHERE id = new.task_id);
+  SELECT RAISE(ABORT, 'a check looks at the work of the latest executor')
+   WHERE new.attempt_id IS NOT (SELECT max(id) FROM attempts WHERE task_id = new.task_id AND role = 'executor');
+  SELECT RAISE(ABORT, 'the former attempt is not proved gone') WHERE EXISTS (SELECT 1 FROM attempts WHERE task_id = new.task_id AND gone_at IS NULL);
+END;
+CREATE TRIGGER check_is_kept BEFORE UPDATE ON checks   -- no column list: see task_is_who
+WHEN old.ended_at IS NOT NULL OR new.id IS NOT old.id OR new.task_id IS NOT old.task_id OR new.attempt_id IS NOT old.attempt_id
+  OR new.position IS NOT old.position OR new.what IS NOT old.what OR new.started_at IS NOT old.started_at
+BEGIN SELECT RAISE(ABORT, 'what a check found stays: the evidence is only added'); END;
+CREATE TRIGGER check_is_told AFTER UPDATE OF ended_at ON checks
+WHEN new.ended_at IS NOT NULL AND old.ended_at IS NULL
+BEGIN
+  INSERT INTO events (at, verb, actor, task_id, attempt_id, reason, data)
+  VALUES (new.ended_at, 'checked', 'engine:proofs', new.task_id, new.attempt_id, nullif(substr(json_extract(new.what, '$.name'), 1, 200), ''),
+    json_object('id', new.id, 'position', new.position, 'result', new.result, 'exit_code', new.exit_code, 'exit_signal', new.exit_signal));
+END;
+CREATE TRIGGER check_stays BEFORE DELETE ON checks BEGIN SELECT RAISE(ABORT, 'what a check found stays: the evidence is only added'); END;
+
 -- Views for operators.
 
 -- What is on the board and not finished, most urgent first.
 CREATE VIEW v_board AS
 SELECT t.id, t.project_id AS project, t.status, coalesce(t.agent_id, 'role ' || t.role) AS for_whom, t.priority, t.title,
-       t.due_at, t.not_before, t.blocked_kind, t.reason, a.number AS attempt, a.agent_id AS agent, t.moved_at AS since
+       t.due_at, t.not_before, t.blocked_kind, t.reason, a.number AS attempt, a.agent_id AS agent, t.moved_at AS since, t.proof
   FROM tasks t LEFT JOIN attempts a ON a.id = t.attempt_id
  WHERE t.status NOT IN ('done','failed','cancelled')
  ORDER BY CASE t.status WHEN 'blocked' THEN 0 WHEN 'review' THEN 1 WHEN 'working' THEN 2 WHEN 'claimed' THEN 3 ELSE 4 END, t.priority DESC, t.due_at, t.id;
@@ -943,6 +1015,7 @@ SELECT t.id, t.project_id AS project, t.title, t.status, t.moved_at AS since,
   FROM tasks t
  WHERE t.status IN ('blocked','review') AND t.status NOT IN ('pending','done','cancelled','failed')   -- as tasks_open says it
    AND (t.status = 'blocked' OR t.reviewer IS NULL OR t.handed_over IS NOT NULL)                        -- else an agent is asked
+   AND (t.status = 'blocked' OR t.proof IS NOT 'wanted' OR t.handed_over IS NOT NULL)                   -- else its checks are run
 UNION ALL
 SELECT t.id, t.project_id, t.title, t.status, coalesce(a.abroad_at, a.ended_at),
        CASE WHEN a.abroad_at IS NOT NULL THEN 'attempt ' || a.number || ' has ended, but its run may go on elsewhere'

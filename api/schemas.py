@@ -177,6 +177,23 @@ class Attempt(_Answer):
     ended_at: Instant | None
 
 
+class Evidence(_Answer):
+    """One run of one of the task's checks."""
+
+    id: Number
+    attempt_id: Annotated[int, Field(ge=1, description="Whose work it looked at.")]
+    position: Annotated[int, Field(ge=1, description="Which of the task's checks it is.")]
+    check: Annotated[str, Field(description="What it is called.")]
+    started_at: Instant
+    ended_at: Annotated[str | None, Field(description="Null while it is run.")]
+    result: Literal["passed", "failed", "timed_out", "not_run", "interrupted"] | None
+    exit_code: int | None
+    exit_signal: int | None
+    output: Annotated[str | None, Field(description="Its end; of one that could not be run, why.")]
+    output_size: Annotated[int | None, Field(description="Bytes.")]
+    output_sha256: str | None
+
+
 class Task(_Answer):
     """A task, and the parts of it that `expand` named."""
 
@@ -188,6 +205,11 @@ class Task(_Answer):
     status: Status
     priority: int
     must_haves: str
+    checks: Annotated[list[Any], Field(description="What proves it, as it was posted.")]
+    proof: Annotated[
+        Literal["wanted", "passed", "failed"] | None,
+        Field(description="Of what was handed in last; null where there is nothing to prove."),
+    ]
     data: dict[str, Any]
     agent_id: str | None
     role: str | None
@@ -203,6 +225,7 @@ class Task(_Answer):
     comments: list[Comment] = []
     events: list[Event] = []
     attempts: list[Attempt] = []
+    evidence: list[Evidence] = []
     links: dict[str, str] = {}
 
 

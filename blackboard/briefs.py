@@ -9,7 +9,7 @@ import json
 import sqlite3
 from typing import Any
 
-from blackboard import explaining, handed_in, questions
+from blackboard import checks, explaining, handed_in, proofs, questions
 from blackboard.board import Rows
 from blackboard.errors import NotFound
 from blackboard.gates import Room
@@ -28,7 +28,7 @@ REVIEWS = "SELECT count(*) AS n FROM attempts WHERE task_id = :task AND role = '
 SUMMARIES = "SELECT type, title, summary, content_path FROM outputs WHERE attempt_id = :attempt ORDER BY id LIMIT 20"
 # What a reviewer, or the person who reopened the task, said after an attempt.
 REMARK = """
-SELECT reason FROM events WHERE task_id = :task AND verb IN ('reject','reopen') AND attempt_id = :attempt AND reason IS NOT NULL
+SELECT reason, actor FROM events WHERE task_id = :task AND verb IN ('reject','reopen') AND attempt_id = :attempt AND reason IS NOT NULL
  ORDER BY id DESC LIMIT 1
 """
 LATEST_COMMENTS = "SELECT author, body, created_at FROM comments WHERE task_id = :task ORDER BY id DESC LIMIT :most"
@@ -92,6 +92,8 @@ def _brief(rows: Rows, row: sqlite3.Row, attempt_id: int, number: int, agent: st
         "reviews": _count(rows.one(REVIEWS, task=row["id"], before=attempt_id)),
         "max_tries": row["max_tries"],
         "max_review_tries": row["max_review_tries"],
+        "checks": [checks.told(each) for each in json.loads(row["checks"])],
+        "verified": row["proof"] == "passed",
         "needs_output": bool(row["needs_output"]),
         "limits": {key: row[key] for key in ("wall_seconds", "idle_seconds", "startup_seconds")},
         "answer": row["answer"],
@@ -128,6 +130,7 @@ def _former(rows: Rows, attempt: sqlite3.Row) -> dict[str, Any]:
         "ended_at": attempt["ended_at"],
         "outputs": [dict(found) for found in rows.all(SUMMARIES, attempt=attempt["id"])],
         "remark": remark["reason"] if remark else None,
+        "remark_of_check": bool(remark and remark["actor"] == proofs.ENGINE),
     }
 
 

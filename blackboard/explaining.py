@@ -8,14 +8,16 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from blackboard import questions
+from blackboard import proofs, questions
 from blackboard.board import Rows
 from blackboard.claims import agent_facts
 from blackboard.gates import (
     AGENT_GATES,
     AUTHOR,
     EACH,
+    EACH_PROOF,
     EACH_REVIEW,
+    PROOF_GATES,
     REVIEW_GATES,
     TASK_GATES,
     Room,
@@ -31,6 +33,7 @@ SELECT g.id FROM agents g JOIN tasks t ON t.id = :id
 """
 
 
+PROOF = f"SELECT {EACH_PROOF} FROM tasks t WHERE t.id = :id"  # noqa: S608 - our own constant text
 REVIEW = f"SELECT {EACH_REVIEW} FROM tasks t WHERE t.id = :id"  # noqa: S608 - our own constant text
 FITS_REVIEW = """
 SELECT g.id FROM agents g JOIN tasks t ON t.id = :id
@@ -43,18 +46,17 @@ IS_NO_AUTHOR = f"SELECT {AUTHOR.predicate} AS passed FROM tasks t WHERE t.id = :
 def why(rows: Rows, task_id: int, now: str, room: Room) -> dict[str, Any]:
     """Why a task is where it is: every gate, passed or not, for the task and for each agent that could take it.
 
-    Of a task in review the gates are those of its review. `claimable`: the task passes every gate and so does at
+    Of a task in review the gates are those of its review, and before it those of its checks. `claimable`: the task passes every gate and so does at
     least one agent.
     """
     row = questions.row_of(rows, task_id)
     in_review = row["status"] == "review"
-    passed = rows.one(REVIEW if in_review else GATES, id=task_id, now=now)
-    gates = [
-        _task_gate(gate, bool(passed and passed[f"gate_{gate.name}"]), row)
-        for gate in (REVIEW_GATES if in_review else TASK_GATES)
-    ]
+    to_prove = in_review and row["proof"] == "wanted" and row["handed_over"] is None
+    sql, asked = (PROOF, PROOF_GATES) if to_prove else (REVIEW, REVIEW_GATES) if in_review else (GATES, TASK_GATES)
+    passed = rows.one(sql, id=task_id, now=now)
+    gates = [_task_gate(gate, bool(passed and passed[f"gate_{gate.name}"]), row) for gate in asked]
     agents = agents_of(rows, row, now, room)
-    claimable = all(gate["passed"] for gate in gates) and any(agent["free"] for agent in agents)
+    claimable = not to_prove and all(gate["passed"] for gate in gates) and any(agent["free"] for agent in agents)
     told = {
         "task": task_id,
         "title": row["title"],
@@ -63,7 +65,8 @@ def why(rows: Rows, task_id: int, now: str, room: Room) -> dict[str, Any]:
         "agents": agents,
         "claimable": claimable,
     }
-    return told | {"sentence": _sentence(row, gates, agents) + _abroad(rows, task_id)}
+    sentence = proofs.waiting(rows, row, gates) if to_prove else _sentence(row, gates, agents)
+    return told | {"sentence": sentence + proofs.sent_back(rows, row) + _abroad(rows, task_id)}
 
 
 ABROAD = "SELECT id, lease_until FROM attempts WHERE task_id = :id AND gone_at IS NULL AND abroad_at IS NOT NULL"

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
+from blackboard.checks import Checks
 from blackboard.policy import REVIEW, review_word
 
 # The days there are from the year 1000 on, as a pattern: what the OpenAPI document forbids is what we refuse.
@@ -211,6 +212,7 @@ class ChildReport(_Report):
     type: Annotated[str, Field(max_length=64, description="A word of your own.")] = "general"
     priority: Annotated[int, Field(ge=-1000, le=1000, description="Higher goes first.")] = 5
     must_haves: Annotated[Text, Field(description="Required conditions, as text.")] = ""
+    checks: Checks = Field(default_factory=list)
     due_at: Annotated[Instant | None, Field(description="Not to be claimed earlier; UTC. At once when left out.")] = (
         None
     )

@@ -33,6 +33,11 @@ _FORMER_ATTEMPT = TaskGate(
     "NOT EXISTS (SELECT 1 FROM attempts f WHERE f.task_id = t.id AND f.gone_at IS NULL)",
     "the process of its former attempt is not proved gone yet",
 )
+_CHECK_RUNNING = TaskGate(
+    "check_running",
+    "NOT EXISTS (SELECT 1 FROM checks c WHERE c.task_id = t.id AND c.ended_at IS NULL)",
+    "a check of it is being run",
+)
 
 TASK_GATES: tuple[TaskGate, ...] = (
     TaskGate("pending", "t.status = 'pending'", "it is {status}, not pending"),
@@ -41,6 +46,7 @@ TASK_GATES: tuple[TaskGate, ...] = (
     TaskGate("needs", "t.deps_open = 0", "{deps_open} of the tasks it needs are not done"),
     _PROJECT,
     _FORMER_ATTEMPT,
+    _CHECK_RUNNING,
 )
 
 REVIEW_GATES: tuple[TaskGate, ...] = (
@@ -48,8 +54,25 @@ REVIEW_GATES: tuple[TaskGate, ...] = (
     TaskGate("reviewer", "t.reviewer IS NOT NULL", "a person reviews it"),
     TaskGate("handed_over", "t.handed_over IS NULL", "a person reviews it: {handed_over}"),
     TaskGate("not_before", _NOT_BEFORE, "it waits until {not_before} before the next review"),
+    TaskGate("proof", "t.proof IS NOT 'wanted'", "its checks have not passed yet"),
     _PROJECT,
     _FORMER_ATTEMPT,
+    _CHECK_RUNNING,
+)
+
+# What must be so before the next check of a task is run.
+PROOF_GATES: tuple[TaskGate, ...] = (
+    TaskGate("review", "t.status = 'review'", "it is {status}, not in review"),
+    TaskGate("proof", "t.proof = 'wanted'", "its checks are settled"),
+    TaskGate("handed_over", "t.handed_over IS NULL", "a person decides: {handed_over}"),
+    _PROJECT,
+    TaskGate(
+        "board_paused",
+        "NOT EXISTS (SELECT 1 FROM whole_board w WHERE w.paused_at IS NOT NULL)",
+        "everything is paused",
+    ),
+    _FORMER_ATTEMPT,
+    _CHECK_RUNNING,
 )
 
 # A condition on a review and one agent, `:agent`.
@@ -67,6 +90,8 @@ def _each(gates: tuple[TaskGate, ...]) -> str:
 # What the claim asks of a task, and what `why` shows gate by gate; and the same of a review.
 OPEN = " AND ".join(gate.predicate for gate in TASK_GATES)
 EACH = _each(TASK_GATES)
+OPEN_PROOF = " AND ".join(gate.predicate for gate in PROOF_GATES)
+EACH_PROOF = _each(PROOF_GATES)
 OPEN_REVIEW = " AND ".join(gate.predicate for gate in (*REVIEW_GATES, AUTHOR))
 EACH_REVIEW = _each(REVIEW_GATES)
 

@@ -1,8 +1,8 @@
 """The shape of the file: recognising a board, making a new one, bringing an old one up.
 
 `schema.sql` is the newest shape in full. A step from version n to n+1 is one text in STEPS; it changes tables
-only: triggers, views and the rules' data are code, dropped and made anew from schema.sql after every step.
-Each step is one transaction, with a backup of the file before the first.
+only: triggers, views and the rules' data are code, dropped before the first step and made anew from schema.sql after the
+last, for they speak of the newest tables. All of it is one transaction, with a backup of the file before it.
 """
 
 from __future__ import annotations
@@ -150,6 +150,7 @@ CREATE INDEX attempts_by_claim ON attempts(claimed_at);
 CREATE INDEX checks_of_task ON checks(task_id, id);
 CREATE INDEX attempts_of_session ON attempts(session_key, id) WHERE session_key IS NOT NULL;
 CREATE UNIQUE INDEX one_check_at_once ON checks(task_id) WHERE ended_at IS NULL;
+CREATE INDEX tasks_to_prove ON tasks(moved_at, id) WHERE status = 'review' AND proof = 'wanted' AND handed_over IS NULL;
 CREATE UNIQUE INDEX one_workspace_a_path ON workspaces(path) WHERE removed_at IS NULL;
 CREATE INDEX workspaces_of_task ON workspaces(task_id) WHERE task_id IS NOT NULL;
 """,

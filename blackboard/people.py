@@ -44,7 +44,7 @@ def post_form(
     """Post what a form describes; the task's id."""
     return verbs.post(
         tx, project=project, title=report.title, actor=actor, agent=agent, role=report.role, description=report.description,
-        task_type=report.type, priority=report.priority, must_haves=report.must_haves, due_at=report.due_at,
+        task_type=report.type, priority=report.priority, must_haves=report.must_haves, checks=report.checks, due_at=report.due_at,
         needs=report.needs, policy=policies.of(agent).but(report.model_dump()), **more,
     )  # fmt: skip
 

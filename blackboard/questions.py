@@ -11,13 +11,13 @@ import sqlite3
 from collections.abc import Collection
 from typing import Any
 
-from blackboard import budgets, pauses
+from blackboard import budgets, pauses, proofs
 from blackboard.board import Rows
 from blackboard.claims import NEXT_DUE
 from blackboard.errors import NotFound
 from blackboard.record import Record
 
-EXPANSIONS = ("outputs", "comments", "events", "attempts", "links")
+EXPANSIONS = ("outputs", "comments", "events", "attempts", "evidence", "links")
 CONTENT_SHOWN = 64 * 1024  # characters of one output
 EVENTS_SHOWN = 500  # of one task, the newest
 
@@ -57,7 +57,7 @@ def task(rows: Rows, task_id: int) -> dict[str, Any]:
     """A task with its needs and children; NotFound."""
     row = row_of(rows, task_id)
     told = {key: row[key] for key in row.keys() if key not in _HIDDEN}  # noqa: SIM118 - a Row iterates over values
-    told["data"] = json.loads(told["data"])
+    told["data"], told["checks"] = json.loads(told["data"]), json.loads(told["checks"])
     told["spent"] = budgets.spent_on_task(rows, task_id)._asdict()
     told["needs"] = [dict(need) for need in rows.all(NEEDS, id=task_id)]
     told["children"] = [dict(child) for child in rows.all(CHILDREN, id=task_id)]
@@ -93,6 +93,8 @@ def expanded(rows: Rows, task_id: int, what: Collection[str] = ()) -> dict[str, 
         told["events"] = [event(row) for row in reversed(rows.all(EVENTS, id=task_id, most=EVENTS_SHOWN))]
     if "attempts" in parts:
         told["attempts"] = [dict(row) for row in rows.all(ATTEMPTS, id=task_id)]
+    if "evidence" in parts:
+        told["evidence"] = proofs.evidence(rows, task_id)
     if "links" in parts:
         told["links"] = _links(told["project_id"], task_id)
     return told

@@ -111,7 +111,7 @@ def team(rows: Rows) -> list[tuple[object, ...]]:
 
 HOPELESS = f"""
 SELECT t.id, t.reviewer FROM tasks t INDEXED BY tasks_to_review
- WHERE t.status = 'review' AND t.reviewer IS NOT NULL AND t.handed_over IS NULL
+ WHERE t.status = 'review' AND t.reviewer IS NOT NULL AND t.handed_over IS NULL AND t.proof IS NOT 'wanted'
    AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.task_id = t.id AND a.role = 'reviewer' AND a.ended_at IS NULL)
    AND NOT ({_SOMEBODY})
 """  # noqa: S608 - our own constant text

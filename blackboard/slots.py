@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from blackboard import calendars, journal, verbs
 from blackboard.board import Rows, Tx
 from blackboard.calendars import Placed
+from blackboard.checks import Checks
 from blackboard.clock import from_text, to_text
 from blackboard.errors import Invalid
 from blackboard.forms import Review
@@ -65,6 +66,7 @@ class _Wish(BaseModel):
     title: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     description: str = ""
     must_haves: str = ""
+    checks: Checks = Field(default_factory=list)
     type: str | None = None
     project: str | None = None
     review: Review | None = None
@@ -366,7 +368,7 @@ def _post(
     kind = record.event_type or record.slot_type or "slot"
     return verbs.post(
         tx, project=project, agent=agent, actor=actor, slot_id=slot_id, occurrence=occurrence, due_at=due_at,
-        title=wish.title or f"{kind} {record.uid}", description=wish.description, must_haves=wish.must_haves,
+        title=wish.title or f"{kind} {record.uid}", description=wish.description, must_haves=wish.must_haves, checks=wish.checks,
         task_type=wish.type or "general", priority=record.priority, data=record.event_data, policy=policy_of(record, wish, policies.of(agent)),
     )  # fmt: skip
 

@@ -60,7 +60,7 @@ MOVES: tuple[Move, ...] = (
     Move("block", "working", "blocked", _AGENT, outcome="blocked"),
     Move("cancel", "working", "cancelled", _PERSON, outcome="cancelled"),
     Move("approve", "review", "done", _by("reviewer person engine"), outcome="approved"),
-    Move("reject", "review", "pending", _by("reviewer person"), outcome="rejected"),
+    Move("reject", "review", "pending", _by("reviewer person engine"), outcome="rejected"),
     Move("cancel", "review", "cancelled", _PERSON, outcome="cancelled"),
     Move("unblock", "blocked", "pending", _PERSON),
     Move("cancel", "blocked", "cancelled", _PERSON),

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from blackboard import accounts, attempts, breaker, budgets, families, futile, loops, reviews
 from blackboard.board import Tx
+from blackboard.checks import Check, stored
 from blackboard.clock import plus
 from blackboard.errors import Fenced, Invalid, NotFound, Refused
 from blackboard.fingerprints import fingerprint
@@ -24,11 +25,11 @@ from blackboard.record import Record
 from blackboard.states import LIVE, OUTCOMES
 
 POST = """
-INSERT INTO tasks (project_id, agent_id, role, title, description, task_type, priority, must_haves, data, actor, reason,
+INSERT INTO tasks (project_id, agent_id, role, title, description, task_type, priority, must_haves, checks, data, actor, reason,
   moved_at, posted_at, due_at, not_before, parent_id, slot_id, occurrence, max_tries, backoff_seconds, backoff_cap_seconds,
   wall_seconds, idle_seconds, startup_seconds, settle_seconds, review, reviewer, max_review_tries, max_rejections,
   needs_output, waits_for_children, max_same, attempt_usd, attempt_tokens, task_usd, task_tokens)
-VALUES (:project, :agent, :role, :title, :description, :task_type, :priority, :must_haves, :data, :actor, :reason,
+VALUES (:project, :agent, :role, :title, :description, :task_type, :priority, :must_haves, :checks, :data, :actor, :reason,
   :now, :now, :due_at, :not_before, :parent_id, :slot_id, :occurrence, :max_tries, :backoff_seconds, :backoff_cap_seconds,
   :wall_seconds, :idle_seconds, :startup_seconds, :settle_seconds, :review, :reviewer, :max_review_tries, :max_rejections,
   :needs_output, :waits_for_children, :max_same, :attempt_usd, :attempt_tokens, :task_usd, :task_tokens)
@@ -49,6 +50,7 @@ def post(
     task_type: str = "general",
     priority: int = 5,
     must_haves: str = "",
+    checks: Sequence[Check] = (),
     data: Mapping[str, Any] | None = None,
     due_at: str | None = None,
     not_before: str | None = None,
@@ -64,7 +66,7 @@ def post(
     _all_exist(tx, project, agent, role, [*needs, *([parent_id] if parent_id is not None else [])])
     task_id = tx.insert(
         POST, project=project, agent=agent, role=role, title=title, description=description, task_type=task_type,
-        priority=priority, must_haves=must_haves, data=json.dumps(dict(data or {}), default=str), actor=actor, reason=reason, now=tx.now,
+        priority=priority, must_haves=must_haves, checks=stored(checks), data=json.dumps(dict(data or {}), default=str), actor=actor, reason=reason, now=tx.now,
         due_at=due_at or tx.now, not_before=not_before, parent_id=parent_id, slot_id=slot_id, occurrence=occurrence,
         **policy.columns(),
     )  # fmt: skip
@@ -116,13 +118,15 @@ def start(tx: Tx, attempt: Record, *, actor: str, task: sqlite3.Row | None = Non
 
 
 def submit(tx: Tx, attempt: Record, *, actor: str, detail: str | None = None, task: sqlite3.Row | None = None) -> str:
-    """Hand the task in for review; `review = auto` approves it in the same transaction.
+    """Hand the task in for review; `review = auto` approves it in the same transaction, where there is nothing to prove.
 
-    A review that no agent can make is handed over to a person in it, too.
+    A review that no agent can make is handed over to a person in it, too. Of a task with checks, both wait for them.
     """
     task = task or live_task(tx, attempt)
     _ends(tx, attempt, "submitted", detail)
     status = move(tx, task, "submit", actor=actor, reason=detail)
+    if get(tx, task["id"])["proof"] is not None:  # its checks come first, then what follows here (proofs.finish)
+        return status
     if task["review"] == "auto":
         status = approve(tx, task["id"], actor="engine:policy", reason="review = auto")
     reviews.hand_over_hopeless(tx, task["id"])

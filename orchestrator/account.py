@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from blackboard import checks
 from blackboard.budgets import WARN_AT, Spent, amount
+from blackboard.clock import seconds_between
 from orchestrator.narration import as_line
 
 Value = Mapping[str, Any]
@@ -104,6 +106,8 @@ def of_task(value: Value) -> Iterator[str]:
     yield from _facts(value)
     yield from _text("description", value["description"])
     yield from _text("must haves", value["must_haves"])
+    yield from _section("checks", [*map(_check, value["checks"]), *_proof(value)])
+    yield from _section("evidence", [_evidence(each) for each in value["evidence"]])
     for what, lines in (
         ("needs", [f"{each['id']} {each['status']}  {each['title']}" for each in value["needs"]]),
         ("children", [f"{each['id']} {each['status']}  {each['title']}" for each in value["children"]]),
@@ -189,6 +193,43 @@ def _program_said(each: Value) -> Iterator[str]:
         yield said
     if each["result"]:
         yield f"said: {_cut(_one_line(each['result']), 300)}"
+
+
+def _check(what: object) -> str:
+    told = checks.told(what)
+    if told["problem"]:
+        return f"{told['title']}: {told['problem']}"
+    if told["path"]:
+        return f"the file {told['path']} holds at least {told['min_bytes']} bytes"
+    named = "" if told["title"] == _one_line(told["command"]) else f"{told['title']}: "
+    return f"{named}{_cut(told['command'], 300)}   (at most {told['seconds']:g} s)"
+
+
+_PROOF = {
+    "wanted": "not verified yet",
+    "passed": "verified: its {many} have passed",
+    "failed": "not verified: a check has not passed",
+}
+
+
+def _proof(value: Value) -> Iterator[str]:
+    """Whether what was handed in last is proved; a person may have accepted it without."""
+    many = len(value["checks"])
+    if value["proof"] == "wanted" and value["status"] == "done":
+        yield "not verified: it was accepted without"
+    elif value["proof"]:
+        yield _PROOF[value["proof"]].format(many=f"{many} checks" if many > 1 else "check")
+
+
+def _evidence(each: Value) -> str:
+    how = (each["result"] or "is being run").replace("_", " ")
+    how += f", exit {each['exit_code']}" if each["exit_code"] is not None else ""
+    how += f", signal {each['exit_signal']}" if each["exit_signal"] is not None else ""
+    size = f", {each['output_size']} bytes" if each["output_size"] else ""
+    seconds = f", {seconds_between(each['started_at'], each['ended_at']):.1f} s" if each["ended_at"] else ""
+    line = f"{each['id']} {each['check']}: {how}{seconds}{size}"
+    output = (each["output"] or "").strip()
+    return "\n".join([line, *(f"  {more}" for more in output[-600:].splitlines()[-8:])])
 
 
 def _output(each: Value) -> str:

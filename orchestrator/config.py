@@ -113,6 +113,7 @@ class Tick(Part):
     longest_pause_seconds: SomeSeconds = 30
     foreign_poll_seconds: SomeSeconds = 0.5
     source_poll_seconds: SomeSeconds = 5
+    max_checks: int = Field(2, ge=1, le=MOST)  # checks of what was handed in that are run at once
 
 
 class PolicyNumbers(Part):

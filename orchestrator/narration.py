@@ -70,6 +70,9 @@ _FACTS = (
     "title",
     "size",
     "needs",
+    "position",
+    "result",
+    "verified",
 )
 
 
@@ -106,6 +109,7 @@ class Narrator:
         self._command = command
         self._titles = Titles(board)
         self._reviews: set[int] = set()
+        self._proving: set[int] = set()
         self._waiting: queue.Queue[Event | tuple[object, str] | None] = queue.Queue(most)
         self._thread = threading.Thread(target=self._print, name="narrator", daemon=True)
         self._thread.start()
@@ -155,16 +159,19 @@ class Narrator:
     def _hint(self, event: Event) -> str:
         """What a person may type now. A review is offered once its agent is gone: until then it may be automatic.
 
-        One that an agent is asked for is offered when it is handed over.
+        One that an agent is asked for is offered when it is handed over, one with checks when they have passed.
         """
         task = event["task_id"]
-        if event["dst"] == "review" and "reviewer" not in (as_value(event)["data"] or {}):
-            self._reviews.add(task)
+        data = as_value(event)["data"] or {}
+        if event["dst"] == "review" and "reviewer" not in data:
+            (self._proving if "checks" in data else self._reviews).add(task)
         elif event["dst"]:
             self._reviews.discard(task)
+            self._proving.discard(task)
         if event["dst"] == "blocked":
             return f'{self._command} answer {task} "..."'
-        if event["verb"] == "hand_over" or (event["verb"] == "gone" and task in self._reviews):
+        verified = event["verb"] == "verified" and task in self._proving and data.get("review") == "human"
+        if event["verb"] == "hand_over" or verified or (event["verb"] == "gone" and task in self._reviews):
             return f'{self._command} show {task}, then approve {task} or reject {task} "..."'
         return ""
 

@@ -24,6 +24,7 @@ from orchestrator.cleaning import Cleaner
 from orchestrator.config import Settings
 from orchestrator.machine import room
 from orchestrator.monitor import Monitor
+from orchestrator.proving import Proving
 from orchestrator.punctuality import Punctuality
 from orchestrator.sources import SlotFiles
 from orchestrator.spawner import Spawner, SpawnError
@@ -52,6 +53,7 @@ class Orchestrator:
         self._spawner = Spawner(board, settings, base_url)
         self._cleaner = Cleaner(board, settings, self._spawner.workspaces)
         self._monitor = Monitor(board, settings, self._spawner, self.wake)
+        self._proving = Proving(board, settings, self.wake)
         self._sources = SlotFiles(
             board, settings.slots.files, project=settings.slots.project or settings.projects[0].id,
             time_zone=settings.slots.time_zone, policies=settings.policies(),
@@ -119,6 +121,7 @@ class Orchestrator:
                 self._every(self._settings.tick.foreign_poll_seconds, self._look_around), self._reconciling()
             ):
                 await self._monitor.quiet()
+                await self._proving.quiet()
         await self._tell()
 
     async def _reconciling(self) -> None:
@@ -126,17 +129,20 @@ class Orchestrator:
         while True:
             self._woken.clear()
             await self._step("reconcile", self._monitor.reconcile)
+            await self._step("prove", self._proving.reconcile)
             await self._woken.wait()
 
     async def stop(self, on_exit: str = "stop") -> None:
         """End what lives (`stop`) or leave it for the next start (`leave`). A dry run has nothing of its own to end."""
-        await (self._monitor.stop() if on_exit == "stop" and not self._rehearsing else self._monitor.leave())
+        ending = self._monitor.stop() if on_exit == "stop" and not self._rehearsing else self._monitor.leave()
+        await asyncio.gather(self._proving.stop(), ending)  # checks are never left: the next start runs them again
         self._spawner.close()
         await self._tell()
 
     async def tick(self) -> bool:
         """One pass. True when there is certainly more to do at once."""
         await self._step("reconcile", self._monitor.reconcile)
+        await self._step("prove", self._proving.reconcile)
         if self._last_tick is None or self._sources.new_day():
             await self._step("slots", self._take_in)
         more = bool(await self._step("claim", self._claim))

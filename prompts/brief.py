@@ -23,6 +23,17 @@ class Task(TypedDict):
     data: Mapping[str, object]
 
 
+class Check(TypedDict):
+    """What is run, or looked for, when the task is handed in: `command` or `path`. `problem`: why it is neither."""
+
+    title: str
+    command: str | None
+    path: str | None
+    problem: str | None
+    seconds: float | None
+    min_bytes: int | None
+
+
 class Limits(TypedDict):
     """Seconds."""
 
@@ -41,7 +52,7 @@ class Output(TypedDict, total=False):
 
 
 class Former(TypedDict):
-    """An attempt that has ended. `detail` is the agent's or the monitor's sentence, `remark` a reviewer's."""
+    """An attempt that has ended. `detail` is the agent's or the monitor's sentence, `remark` a reviewer's, or what a check found."""
 
     number: int
     agent: str
@@ -53,6 +64,7 @@ class Former(TypedDict):
     ended_at: str | None
     outputs: Sequence[Output]
     remark: str | None
+    remark_of_check: bool
 
 
 class HandedIn(TypedDict):
@@ -112,6 +124,8 @@ class Brief(TypedDict):
     reviews: int
     max_tries: int
     max_review_tries: int
+    checks: Sequence[Check]
+    verified: bool
     needs_output: bool
     limits: Limits
     question: str | None

@@ -42,7 +42,7 @@ def _attempt(former: Former, tail: str | None) -> str:
     if former["exit_signal"] is not None:
         lines.append(f"  signal that ended the process: {former['exit_signal']}")
     lines += _labelled("outputs handed in", _outputs(former["outputs"]), _OUTPUTS)
-    lines += _labelled("reviewer's remark", former["remark"], _REMARK)
+    lines += _labelled(_whose_remark(former), former["remark"], _REMARK)
     lines += _labelled("the end of what it printed", tail, _TAIL, cut_front)
     return "\n".join(lines)
 
@@ -50,14 +50,18 @@ def _attempt(former: Former, tail: str | None) -> str:
 def _attempt_in_brief(former: Former) -> str:
     lines = [_heading(former)]
     lines += _labelled("what was said about it", former["detail"], _BRIEF)
-    lines += _labelled("reviewer's remark", former["remark"], _BRIEF)
+    lines += _labelled(_whose_remark(former), former["remark"], _BRIEF)
     return "\n".join(lines)
+
+
+def _whose_remark(former: Former) -> str:
+    return "what the check found" if former["remark_of_check"] else "reviewer's remark"
 
 
 def _heading(former: Former) -> str:
     when = f", {former['ended_at']}" if former["ended_at"] else ""
     agent, outcome = one_line(former["agent"], 100), one_line(former["outcome"], 100)
-    back = "; a reviewer sent it back" if former["remark"] else ""
+    back = f"; a {'check' if former['remark_of_check'] else 'reviewer'} sent it back" if former["remark"] else ""
     return f"Attempt {former['number']} by {agent} ended{when}: {outcome} ({one_line(former['meaning'], 100)}){back}"
 
 

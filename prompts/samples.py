@@ -5,7 +5,7 @@ Made-up values only. The largest one holds what an unfriendly author could write
 
 from __future__ import annotations
 
-from prompts.brief import Brief, Former, HandedIn, Output, Work
+from prompts.brief import Brief, Check, Former, HandedIn, Output, Work
 
 TOKEN = "bbt_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"  # noqa: S105  # made up
 UNFRIENDLY = f"""It's "quoted", $(reboot), `reboot`, ${{HOME}} and a \\ at the end \\
@@ -40,6 +40,8 @@ def smallest() -> Brief:
         "reviews": 0,
         "max_tries": 1,
         "max_review_tries": 1,
+        "checks": [],
+        "verified": False,
         "needs_output": True,
         "limits": {"wall_seconds": 3600, "idle_seconds": 900, "startup_seconds": 300},
         "question": None,
@@ -71,6 +73,16 @@ def largest() -> Brief:
     output: Output = {"type": "document", "title": text, "summary": text, "content_path": "/work/a b/it's.md"}
     brief["history"] = [former(number, text) for number in range(4, 9)]
     brief["comments"] = [{"author": "person:x", "body": text, "created_at": "2026-01-31T09:00:00.000Z"}] * 10
+    check: Check = {"title": "t", "command": text, "path": None, "problem": None, "seconds": 300.0, "min_bytes": None}
+    by_path: Check = {
+        "title": "p",
+        "command": None,
+        "path": UNFRIENDLY,
+        "problem": None,
+        "seconds": None,
+        "min_bytes": 1,
+    }
+    brief["checks"] = [check, by_path]
     brief["children"] = [{"id": n, "title": text, "status": "pending"} for n in range(50)]
     brief["parent"] = {"id": 2, "title": text, "status": "working"}
     brief["needs"] = [{"id": n, "title": text, "outputs": [output] * 5} for n in range(20)]
@@ -112,4 +124,5 @@ def former(number: int, text: str) -> Former:
         "ended_at": "2026-01-31T09:00:00.000Z",
         "outputs": [{"type": "document", "title": text, "summary": text}] * 30,
         "remark": text,
+        "remark_of_check": number % 2 == 0,
     }

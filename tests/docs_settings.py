@@ -60,6 +60,7 @@ MEANINGS: Mapping[str, str] = {
     "tick.max_live": "Attempts not gone at once, all agents together.",
     "tick.longest_pause_seconds": "The longest sleep when nothing is due.",
     "tick.foreign_poll_seconds": "How often the daemon looks whether somebody else wrote to the board.",
+    "tick.max_checks": "Checks of what was handed in that are run at once, all tasks together.",
     "tick.source_poll_seconds": "How often it looks whether a slot file has changed.",
     "policy.max_tries": "Charged attempts before a task has failed.",
     "policy.backoff_seconds": "The wait before the second try; it doubles each time, less up to a quarter.",

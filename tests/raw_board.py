@@ -30,6 +30,13 @@ COMMENT = """
 INSERT INTO comments (task_id, attempt_id, author, body, created_at) VALUES (:task, :attempt, 'person:root', 'hm', :now)
 """
 
+CHECK = """
+INSERT INTO checks (task_id, attempt_id, position, what, started_at)
+SELECT id, (SELECT max(id) FROM attempts WHERE task_id = t.id AND role = 'executor'), :position, checks -> (:position - 1), :now
+  FROM tasks t WHERE id = :task
+"""
+CHECKED = "UPDATE checks SET result = :result, output = 'so', ended_at = :now WHERE id = :id"
+
 
 class RawBoard:
     """A connection to a board with a project, three agents and a slot; its clock goes on a second with every look."""
@@ -98,6 +105,13 @@ class RawBoard:
         self.move(task, "submit", "review", f"executor:{agent}", reason="made it")
         self.gone(attempt)
         return attempt
+
+    def check(self, task: int, position: int = 1, result: str | None = "passed") -> int:
+        """Insert a check's row, and end it with a result; its id."""
+        made = self.run(CHECK, task=task, position=position, now=self.now())
+        if result is not None:
+            self.run(CHECKED, id=made, result=result, now=self.now())
+        return made
 
 
 def shell(path: Path | str, script: str) -> subprocess.CompletedProcess[str]:

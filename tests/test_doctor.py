@@ -93,6 +93,20 @@ def rich() -> RawBoard:
     b.gone(review)
     b.run(over, why="it was lost")
     b.run("UPDATE agents SET paused_at = :now, pause_reason = 'rest' WHERE id = 'eve'", now=b.now())
+    b.post(checks='[{"run":["make"]},{"path":"x"}]')  # 11: sent back by a check, verified the second time, and done
+    b.hands_in(11)
+    b.check(11, 1, "interrupted")
+    b.check(11, 1, "failed")
+    b.run("UPDATE tasks SET proof = 'failed' WHERE id = 11")
+    b.move(11, "reject", "pending", "engine:proofs", reason="check 'make' failed")
+    b.hands_in(11)
+    b.check(11, 1)
+    b.check(11, 2)
+    b.run("UPDATE tasks SET proof = 'passed' WHERE id = 11")
+    b.move(11, "approve", "done", "engine:policy")
+    b.post(checks='[{"run":["make"]}]')  # 12: in review, while its check is being run
+    b.hands_in(12)
+    b.check(12, 1, None)
     return b
 
 
@@ -194,6 +208,14 @@ FAULTS: list[tuple[str, str]] = [
     ("outputs_are_of_their_task", "UPDATE outputs SET attempt_id = 1 WHERE task_id = 5"),
     ("uploads_are_named_by_their_content", "UPDATE outputs SET content = NULL, content_path = '../x', kept = 1 WHERE id = 1"),
     ("comments_are_of_their_task", "UPDATE comments SET attempt_id = 1 WHERE task_id = 8"),
+    ("nothing_runs_beside_a_check", "UPDATE attempts SET gone_at = NULL WHERE task_id = 12; UPDATE events SET verb = 'note' WHERE verb = 'gone' AND task_id = 12"),
+    ("proof_has_its_evidence", "UPDATE checks SET position = 1 WHERE position = 2"),
+    ("proof_has_its_evidence", "UPDATE tasks SET proof = 'failed' WHERE id = 11"),
+    ("proof_has_its_evidence", "UPDATE tasks SET proof = NULL WHERE id = 12"),
+    ("proof_has_its_evidence", "UPDATE tasks SET proof = 'wanted' WHERE id = 8"),
+    ("checks_are_told", "UPDATE checks SET result = 'passed', ended_at = started_at WHERE result IS NULL"),
+    ("checks_are_told", "UPDATE checks SET result = 'timed_out' WHERE result = 'failed'"),
+    ("checks_are_told", "DELETE FROM checks WHERE result = 'interrupted'"),
     ("times_sort", "UPDATE outputs SET created_at = '31.1.2026' WHERE id = 1"),
     (
         "times_sort",
@@ -205,7 +227,7 @@ FAULTS: list[tuple[str, str]] = [
     ("begins_with_its_post", "UPDATE events SET slot_id = NULL WHERE verb = 'post' AND task_id = 6"),
     ("begins_with_its_post", "UPDATE events SET verb = 'post', dst = NULL WHERE verb = 'spawned'"),
     ("moves_follow_each_other", "UPDATE events SET src = 'claimed' WHERE verb = 'retry'"),
-    ("moves_are_legal", "UPDATE events SET actor = 'engine:x' WHERE verb = 'reject'"),
+    ("moves_are_legal", "UPDATE events SET actor = 'engine:x' WHERE verb = 'reopen'"),
     ("moves_are_legal", "UPDATE events SET actor = 'sql' WHERE verb = 'start' AND task_id = 1"),
     ("moves_are_legal", "UPDATE events SET verb = 'release' WHERE verb = 'retry'"),
     ("only_the_living_report", "UPDATE events SET actor = 'reviewer:eve' WHERE verb = 'reject' AND task_id = 1"),

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import pytest
 
-from blackboard import accounts, agents, attempts, claims, explaining, pauses, tokens, verbs
+from blackboard import accounts, agents, attempts, claims, explaining, pauses, proofs, tokens, verbs
 from blackboard.board import Board, Tx
+from blackboard.checks import Check
 from blackboard.clock import plus
 from blackboard.days import day_of
-from blackboard.gates import AGENT_GATES, AUTHOR, REVIEW_GATES, TASK_GATES, Room
+from blackboard.gates import AGENT_GATES, AUTHOR, PROOF_GATES, REVIEW_GATES, TASK_GATES, Room
 from blackboard.pauses import EVERYTHING, Target
 from blackboard.policy import Policy
 from tests import scenes
@@ -83,6 +84,23 @@ def task_not_gone(tx: Tx) -> int:
     return task
 
 
+def checked(tx: Tx) -> int:
+    """A task in review whose check is being run."""
+    task = scenes.post(tx, policy=Policy(review="agent:eve"), checks=[Check(run=["make"])])
+    scenes.submit(tx, task)
+    assert proofs.begin(tx, 1)
+    return task
+
+
+def task_in_check(tx: Tx) -> int:
+    task = checked(tx)
+    verbs.reject(tx, task, actor="person:root", remark="again")
+    return task
+
+
+ENDS = "UPDATE checks SET result = 'interrupted', ended_at = started_at WHERE ended_at IS NULL"
+
+
 def task_of_a_busy_agent(tx: Tx) -> int:
     tx.run("UPDATE agents SET max_live = 1")
     scenes.post_at(tx, "working")
@@ -123,6 +141,7 @@ GATES = [
     Gate("needs", task_with_need, sql("DELETE FROM dependencies"), "1 of the tasks it needs are not done"),
     Gate("project", task_and("UPDATE projects SET paused_at = created_at"), sql("UPDATE projects SET paused_at = NULL"), "its project forge is paused since 20"),
     Gate("former_attempt", task_not_gone, sql("UPDATE attempts SET gone_at = ended_at"), "not proved gone"),
+    Gate("check_running", task_in_check, sql(ENDS), "a check of it is being run"),
     Gate("board_paused", task_and("UPDATE whole_board SET paused_at = 'noon', pause_reason = 'fire'"), sql("UPDATE whole_board SET paused_at = NULL"), "everything is paused since noon: fire"),
     Gate("enabled", task_and("UPDATE agents SET enabled = 0"), sql("UPDATE agents SET enabled = 1"), "agent ada is disabled"),
     Gate("paused", task_and("UPDATE agents SET paused_at = 'noon', pause_reason = 'lunch'"), sql("UPDATE agents SET paused_at = NULL"), "ada is paused since noon: lunch"),
@@ -272,6 +291,50 @@ async def test_why_says_what_a_person_can_do(board: Board, status: str, words: s
     assert words in await board.write(life)
 
 
+# --- Before the checks ----------------------------------------------------------------------------------------------------
+
+
+def to_check(tx: Tx) -> int:
+    task = scenes.post(tx, policy=Policy(review="human"), checks=[Check(run=["make"]), Check(path="x")])
+    scenes.submit(tx, task)
+    return task
+
+
+def to_check_not_gone(tx: Tx) -> int:
+    task = scenes.post(tx, policy=Policy(review="human"), checks=[Check(run=["make"]), Check(path="x")])
+    verbs.submit(tx, scenes.work(tx, task), actor="executor:ada")
+    return task
+
+
+CHECKS = [
+    Gate("project", and_then(to_check, "UPDATE projects SET paused_at = created_at"), sql("UPDATE projects SET paused_at = NULL"), "its project forge is paused"),
+    Gate("board_paused", and_then(to_check, "UPDATE whole_board SET paused_at = 'noon'"), sql("UPDATE whole_board SET paused_at = NULL"), "everything is paused"),
+    Gate("former_attempt", to_check_not_gone, sql("UPDATE attempts SET gone_at = ended_at"), "not proved gone"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("gate", CHECKS, ids=[gate.name for gate in CHECKS])
+async def test_a_closed_gate_holds_the_checks_and_says_so(board: Board, gate: Gate) -> None:
+    def life(tx: Tx) -> None:
+        task = gate.closes(tx)
+        told = explaining.why(tx, task, tx.now, Room(9))
+        assert closed(told) == {gate.name} and not told["claimable"]
+        assert "its 2 checks are run when this is over: " in told["sentence"] and gate.says in told["sentence"]
+        assert proofs.begin(tx, 9) == []
+
+        tx = gate.opens(tx)
+        told = explaining.why(tx, task, tx.now, Room(9))
+        assert closed(told) == set() and "its 2 checks are run next" in told["sentence"] and not told["claimable"]
+        [check] = proofs.begin(tx, 9)
+        told = explaining.why(tx, task, tx.now, Room(9))
+        assert closed(told) == {"check_running"} and "its 2 checks are being run (now 1 of 2)" in told["sentence"]
+        assert f"orchestrator approve {task}" in told["sentence"]
+        proofs.finish(tx, check, proofs.Found("failed", 2, None, "no rule"))
+        assert "(check 'make' failed: exit code 2)" in explaining.why(tx, task, tx.now, Room(9))["sentence"]
+
+    assert await tried(board, life) is None
+
+
 # --- All of them, at random ----------------------------------------------------------------------------------------------
 
 ROLES = ("smith", "baker")
@@ -337,6 +400,7 @@ def random_task(tx: Tx, chance: random.Random, others: list[int]) -> int:
         tx, project=chance.choice("pq"), priority=chance.randrange(3), due_at=plus(tx.now, chance.choice([-60, -30, -30, 0, 0.001, 30])),
         not_before=chance.choice([None, None, plus(tx.now, -1), plus(tx.now, 30)]), policy=Policy(backoff_seconds=chance.choice([0, 60]), review=who_reviews(chance)),
         needs=chance.sample(others, min(len(others), chance.choice([0, 0, 0, 1]))), **given,
+        checks=[Check(run=["make"])] if chance.random() < 0.3 else [],
     )  # fmt: skip
     row = tx.one("SELECT status, deps_open, coalesce(agent_id, 'a') AS whose FROM tasks WHERE id = :id", id=task)
     assert row is not None
@@ -358,13 +422,26 @@ def begin(tx: Tx, chance: random.Random, task: int, agent: str) -> None:
         verbs.end_badly(tx, attempt, "crashed", actor="engine:monitor", final=end == "failed")
     if end != "working" and chance.random() < (0.9 if end == "review" else 0.6):
         scenes.see_off(tx, task)
+        if end == "review" and chance.random() < 0.5:
+            check_some(tx, chance)
         if end == "review" and chance.random() < 0.3:
             begin_review(tx, chance, task)
 
 
+def check_some(tx: Tx, chance: random.Random) -> None:
+    """Checks that are run: some passed, some are still at it, some of these on a task that a person sent back."""
+    for check in proofs.begin(tx, 3):
+        row = next(row for row in proofs.unfinished(tx) if row["id"] == check)
+        if chance.random() < 0.6:
+            proofs.finish(tx, check, proofs.Found("passed", 0))
+        elif chance.random() < 0.5:
+            verbs.reject(tx, row["task_id"], actor="person:root", remark="again")
+
+
 def begin_review(tx: Tx, chance: random.Random, task: int) -> None:
     """A reviewer's attempt that is live, or has ended without a verdict."""
-    row = tx.one("SELECT reviewer FROM tasks WHERE id = :id AND status = 'review' AND handed_over IS NULL", id=task)
+    free = "status = 'review' AND handed_over IS NULL AND proof IS NOT 'wanted'"
+    row = tx.one(f"SELECT reviewer FROM tasks WHERE id = :id AND {free}", id=task)
     asked = str(row["reviewer"] or "")[6:] if row else ""
     if asked not in NAMES or tx.one(
         "SELECT 1 FROM attempts WHERE task_id = :id AND agent_id = :agent", id=task, agent=asked
@@ -417,7 +494,7 @@ async def test_why_passes_every_gate_exactly_when_the_claim_takes_the_task(board
         error = await tried(board, lambda tx, seed=seed: a_random_board(tx, seed))  # type: ignore[misc]
         assert error is None, f"seed {seed}: {error!r}"
     assert claimed.count("executor") > 30 and claimed.count("reviewer") > 10
-    gates = {gate.name for gate in (*TASK_GATES, *REVIEW_GATES, *AGENT_GATES, AUTHOR)}
+    gates = {gate.name for gate in (*TASK_GATES, *REVIEW_GATES, *PROOF_GATES, *AGENT_GATES, AUTHOR)} - {"proof"}
     assert set(seen) == gates - {"review"}, "every gate was closed at least once; the reviews' are asked of a review"
 
 

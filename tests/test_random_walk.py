@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from blackboard import attempts, claims, families, journal, move, reviews, verbs
+from blackboard import attempts, claims, families, journal, move, proofs, reviews, verbs
 from blackboard.board import Tx
+from blackboard.checks import Check
 from blackboard.errors import BlackboardError
 from blackboard.gates import Room
 from blackboard.policy import Policy
@@ -117,7 +118,7 @@ def raw_claim(w: Walk) -> None:
 
 
 FREE_FOR_REVIEW = """
-SELECT id FROM tasks t WHERE status = 'review' AND handed_over IS NULL
+SELECT id FROM tasks t WHERE status = 'review' AND handed_over IS NULL AND proof IS NOT 'wanted'
    AND NOT EXISTS (SELECT 1 FROM attempts WHERE task_id = t.id AND gone_at IS NULL) ORDER BY id DESC
 """
 
@@ -130,14 +131,14 @@ SELECT g.id FROM agents g JOIN tasks t ON t.id = :task
 """
 
 
-@step(32)
+@step(56)
 def raw_claim_review(w: Walk) -> None:
     task = w.board.value(FREE_FOR_REVIEW) or w.any_task()
     stranger = w.board.value(STRANGER, task=task) or "eve"
     w.board.claim(task, w.dice.choice((stranger, stranger, *AGENTS)), "reviewer")
 
 
-@step(30)
+@step(62)
 def raw_verdict(w: Walk) -> None:
     reviewer = w.attempt("role = 'reviewer' AND ended_at IS NULL")
     task = w.board.value("SELECT task_id FROM attempts WHERE id = :id", id=reviewer) or w.any_task()
@@ -145,7 +146,7 @@ def raw_verdict(w: Walk) -> None:
     w.board.move(task, verb, dst, "reviewer:eve", reason="seen")
 
 
-@step(16)
+@step(40)
 def raw_review_ends_alone(w: Walk) -> None:
     reviewer = w.attempt("role = 'reviewer' AND ended_at IS NULL")
     w.changed("UPDATE attempts SET outcome = 'lost', ended_at = :now WHERE id = :id", id=reviewer, now=w.board.now())
@@ -316,7 +317,7 @@ def verb_comment(w: Walk) -> None:
     journal.add_comment(w.tx(), w.any_task(), author="person:root", body="hm")
 
 
-@step(16)
+@step(26)
 def verb_submit(w: Walk) -> None:
     verbs.submit(w.tx(), w.live(), actor="executor:ada", detail="made it")
 
@@ -340,27 +341,27 @@ def reviewing(w: Walk) -> dict[str, Any]:
     return dict(row)
 
 
-@step(30)
+@step(80)
 def verb_claim_review(w: Walk) -> None:
     task = w.board.value(FREE_FOR_REVIEW) or w.any_task()
     stranger = w.board.value(STRANGER, task=task) or "eve"
     claims.claim(w.tx(), task, stranger, w.dice.randbytes(32), "reviewer")
 
 
-@step(24)
+@step(56)
 def verb_verdict(w: Walk) -> None:
     row = reviewing(w)
     verb = w.dice.choice(["approve", "reject"])
     verbs.give_verdict(w.tx(), row, verb, actor=f"reviewer:{row['agent_id']}", detail="seen")
 
 
-@step(20)
+@step(52)
 def verb_review_ends_badly(w: Walk) -> None:
     outcome = w.dice.choice([name for name in OUTCOMES if name not in ("submitted", "approved", "rejected")])
     verbs.end_badly(w.tx(), reviewing(w), outcome, actor="engine:monitor")
 
 
-@step(16)
+@step(22)
 def verb_hand_over(w: Walk) -> None:
     if not reviews.hand_over_hopeless(w.tx()):
         raise BlackboardError("somebody can review each of them")
@@ -418,6 +419,65 @@ def verb_move(w: Walk) -> None:
     move.move(w.tx(), task, w.dice.choice([w.dice.choice(GOALS)[0], *fitting]), actor=actor)
 
 
+TO_PROVE = """
+SELECT t.id FROM tasks t WHERE t.proof = 'wanted' AND t.status = 'review' AND t.handed_over IS NULL
+   AND NOT EXISTS (SELECT 1 FROM attempts WHERE task_id = t.id AND gone_at IS NULL) ORDER BY t.id DESC
+"""
+
+
+@step(16)
+def raw_check(w: Walk) -> None:
+    """Begin a check, mostly where one is wanted, and perhaps end it at once."""
+    task = w.board.value(TO_PROVE) or w.any_task()
+    w.board.check(task, w.dice.choice([1, 1, 1, 2]), w.dice.choice([None, "passed", "failed", "interrupted"]))
+
+
+@step(16)
+def raw_check_ends(w: Walk) -> None:
+    found = w.dice.choice(["passed", "passed", "failed", "timed_out", "not_run", "interrupted", "vapour"])
+    running = "SELECT id FROM checks WHERE ended_at IS NULL ORDER BY id"
+    w.changed(
+        "UPDATE checks SET result = :found, ended_at = :now WHERE id = :id",
+        id=w.board.value(running) or 1,
+        found=found,
+        now=w.board.now(),
+    )
+
+
+WITH_EVIDENCE = """
+SELECT t.id FROM tasks t WHERE t.proof = 'wanted' AND t.status = 'review'
+   AND EXISTS (SELECT 1 FROM checks WHERE task_id = t.id AND attempt_id = t.attempt_id) ORDER BY t.id DESC
+"""
+
+
+@step(18)
+def raw_proof(w: Walk) -> None:
+    task = w.board.value(WITH_EVIDENCE) or w.any_task()
+    proof = w.dice.choice([None, "wanted", "passed", "passed", "failed"])
+    w.changed("UPDATE tasks SET proof = :proof WHERE id = :id AND proof IS NOT :proof", id=task, proof=proof)
+
+
+@step(2)
+def raw_other_checks(w: Walk) -> None:
+    checks = w.dice.choice(["[]", '[{"run":["make"]}]', '[{"run":["make"]},{"path":"x"}]', "{}", '["no check"]'])
+    w.changed("UPDATE tasks SET checks = :checks WHERE id = :id AND checks <> :checks", id=w.any_task(), checks=checks)
+
+
+@step(14)
+def verb_check(w: Walk) -> None:
+    if not proofs.begin(w.tx(), 1):
+        raise BlackboardError("nothing is to be proved")
+
+
+@step(14)
+def verb_check_ends(w: Walk) -> None:
+    running = [row["id"] for row in proofs.unfinished(w.tx())]
+    if not running:
+        raise BlackboardError("no check is being run")
+    found = w.dice.choice(["passed"] * 5 + ["failed", "timed_out", "not_run", "interrupted"])
+    proofs.finish(w.tx(), w.dice.choice(running), proofs.Found(found, 1 if found == "failed" else None))
+
+
 WEIGHTS = [each.weight for each in STEPS]
 REFUSED_ALWAYS = {"raw_crime"}
 
@@ -429,11 +489,16 @@ def settle(w: Walk) -> None:
         if number % 3 == 0:
             needs = [w.dice.randint(1, number)] if number else []
             verbs.post(w.tx(), project="forge", title="ore", actor="person:root", role="smith", needs=needs, parent_id=parent,
-                       due_at=w.board.now(), policy=Policy(max_tries=4, backoff_seconds=1, review=w.dice.choice(["auto", "human", "agent:eve", "role:smith", "role:nobody"])))  # fmt: skip
+                       checks=[Check(run=["make"]), Check(path="x")][: number % 2], due_at=w.board.now(), policy=Policy(max_tries=4, backoff_seconds=1, review=w.dice.choice(["auto", "human", "agent:eve", "role:smith", "role:nobody"])))  # fmt: skip
         elif number % 3 == 1:
             w.board.post(slot_id=1, occurrence=str(number), parent_id=parent, agent_id=w.dice.choice(AGENTS[:2]))
         else:
-            w.board.post(parent_id=parent, waits_for_children=0, agent_id=w.dice.choice(AGENTS[:2]))
+            w.board.post(
+                parent_id=parent,
+                waits_for_children=0,
+                checks='[{"run":["make"]}]' if number % 2 else "[]",
+                agent_id=w.dice.choice(AGENTS[:2]),
+            )
 
 
 def walk(seed: int, steps: int) -> Walk:
@@ -467,6 +532,9 @@ def assert_everything_happened(accepted: Counter[str], refused: Counter[str], ev
         "unneed",
         "replan",
         "edit",
+        "checked",
+        "verified",
+        "not_verified",
     }
     assert {verb for verb in expected if events[verb] < least} == set()
 
@@ -474,10 +542,10 @@ def assert_everything_happened(accepted: Counter[str], refused: Counter[str], ev
 EVENT_COUNTS = "SELECT verb, count(*) FROM events GROUP BY verb"
 
 
-def test_twenty_thousand_random_steps_leave_a_board_in_which_nothing_is_wrong() -> None:
+def test_thirty_thousand_random_steps_leave_a_board_in_which_nothing_is_wrong() -> None:
     seed = 20260131
     print("seed", seed)
-    w = walk(seed, 20_000)
+    w = walk(seed, 30_000)
 
     assert_everything_happened(
         w.accepted, w.refused, Counter(dict(map(tuple, w.board.connection.execute(EVENT_COUNTS)))), 10
@@ -491,7 +559,7 @@ def test_a_hundred_thousand_random_steps_leave_boards_in_which_nothing_is_wrong(
     refused: Counter[str] = Counter()
     events: Counter[str] = Counter()
     for seed in range(10):
-        w = walk(seed, 20_000)
+        w = walk(seed, 30_000)
         accepted += w.accepted
         refused += w.refused
         events += Counter(dict(map(tuple, w.board.connection.execute(EVENT_COUNTS))))

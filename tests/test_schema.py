@@ -27,7 +27,7 @@ submit   | claimed working                         | review    | executor engine
 fail     | claimed working                         | failed    | executor engine
 block    | claimed working                         | blocked   | executor engine
 approve  | review                                  | done      | reviewer person engine
-reject   | review                                  | pending   | reviewer person
+reject   | review                                  | pending   | reviewer person engine
 unblock  | blocked                                 | pending   | person engine
 cancel   | pending claimed working review blocked  | cancelled | person engine
 reopen   | failed done cancelled                   | pending   | person

@@ -21,7 +21,8 @@ NOW = "2026-03-01T00:00:00.000Z"
 
 def small(path: Path | str = ":memory:") -> RawBoard:
     """1: working, attempt 1, output 1, comment 1. 2: pending, needs 3. 3: in review by eve, attempts 2 and 3.
-    4: rejected, attempt 4 ended and not gone. 5: pending, of slot 1. 6: done."""
+    4: rejected, attempt 4 ended and not gone. 5: pending, of slot 1. 6: done.
+    7: in review, check 1 ended, check 2 is being run. 8: in review, its check is to be run."""
     b = RawBoard(path)
     for columns in ({}, {}, {}, {}, {"slot_id": 1, "occurrence": "once"}, {}):
         b.post(**columns)
@@ -35,6 +36,10 @@ def small(path: Path | str = ":memory:") -> RawBoard:
     b.move(4, "reject", "pending", "person:root", reason="no")
     b.hands_in(6)
     b.move(6, "approve", "done", "person:root")
+    for _ in range(2):
+        b.hands_in(b.post(checks='[{"run":["make"]}]'))
+    b.check(7, 1, "interrupted")
+    b.check(7, 1, None)
     return b
 
 
@@ -57,6 +62,20 @@ def claim_of(task: str, **columns: str) -> str:
     return f"INSERT INTO attempts ({', '.join(row)}) VALUES ({', '.join(row.values())})"
 
 
+def check_of(task: int, **columns: str) -> str:
+    attempt = f"(SELECT attempt_id FROM tasks WHERE id = {task})"
+    what = '\'{"run":["make"]}\''
+    row = {
+        "task_id": str(task),
+        "attempt_id": attempt,
+        "position": "1",
+        "what": what,
+        "started_at": f"'{NOW}'",
+        **columns,
+    }
+    return f"INSERT INTO checks ({', '.join(row)}) VALUES ({', '.join(row.values())})"
+
+
 def moved(task: int, verb: str, dst: str, actor: str, more: str = "") -> str:
     return (f"UPDATE tasks SET status = '{dst}', rev = rev + 1, verb = '{verb}', actor = '{actor}', moved_at = '{NOW}'"
             f"{more} WHERE id = {task}")  # fmt: skip
@@ -75,6 +94,22 @@ REFUSED = [
     ("DELETE FROM events WHERE id = 1", "append-only"),
     ("DELETE FROM outputs", "append-only"),
     ("DELETE FROM comments", "append-only"),
+    ("DELETE FROM checks", "what a check found stays"),
+    # Nothing is proved but by checks that ran, and nothing of them is altered.
+    ("UPDATE checks SET result = 'passed' WHERE id = 1", "what a check found stays"),
+    ("UPDATE checks SET what = '{}' WHERE id = 2", "what a check found stays"),
+    (check_of(7), "a check of this task is still being run"),
+    (check_of(7, id="1"), "a check with this id exists"),
+    (check_of(8, result="'passed'", ended_at=f"'{NOW}'"), "begins without a result"),
+    (check_of(3), "wants proof is checked"),
+    (check_of(8, position="2"), "not the check at that position"),
+    (check_of(8, attempt_id="1"), "the work of the latest executor"),
+    ("UPDATE tasks SET proof = 'passed' WHERE id = 8", "not every check of it has passed"),
+    ("UPDATE tasks SET proof = 'failed' WHERE id = 8", "no check of it has failed"),
+    ("UPDATE tasks SET proof = NULL WHERE id = 8", "a task with checks wants proof"),
+    ("UPDATE tasks SET proof = 'wanted' WHERE id = 1", "only a task in review is proved"),
+    (claim_of("8", number="2", role="'reviewer'", agent_id="'eve'"), "its checks have not passed yet"),
+    (claim_of("7", number="2", role="'reviewer'", agent_id="'eve'"), "a check of this task is still being run"),
     # Nothing is replaced, by whichever conflict clause.
     *[
         (f"INSERT {how} {what}", word)

@@ -27,7 +27,7 @@ release | claimed                                 | pending   | engine
 release | working                                 | pending   | executor engine        | retry
 approve | review reviewed                         | done      | person engine
 approve | reviewed                                | done      | reviewer
-reject  | review reviewed                         | pending   | person
+reject  | review reviewed                         | pending   | person engine
 reject  | reviewed                                | pending   | reviewer
 unblock | blocked                                 | pending   | person engine
 cancel  | pending claimed working review reviewed | cancelled | person engine
@@ -46,7 +46,7 @@ MAY = {
     ("working", "executor"): {"retry", "submit", "fail", "block"}, ("working", "person"): {"cancel"},
     ("working", "engine"): {"retry", "submit", "fail", "block", "cancel"},
     ("review", "reviewer"): {"approve", "reject"}, ("review", "person"): {"approve", "reject", "cancel"},
-    ("review", "engine"): {"approve", "cancel"},
+    ("review", "engine"): {"approve", "reject", "cancel"},
     ("blocked", "person"): {"unblock", "cancel"}, ("blocked", "engine"): {"unblock", "cancel"},
     ("failed", "person"): {"reopen"}, ("done", "person"): {"reopen"}, ("cancelled", "person"): {"reopen"},
 }  # fmt: skip

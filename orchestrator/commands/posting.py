@@ -33,6 +33,11 @@ PROJECT = click.option("--project", help="The project's id; without it the confi
 @click.option("--priority", type=click.IntRange(-1000, 1000), default=5, show_default=True, help="Higher goes first.")
 @click.option("--type", "type", default="general", show_default=True, help="What kind of task it is.")
 @click.option("--must", "musts", multiple=True, help="A required condition; may be given several times.")
+@click.option(
+    "--check", "commands", multiple=True, help="A command that must pass before the review; may be given several times."
+)
+@click.option("--check-path", "paths", multiple=True, help="A file that must be in the workspace then.")
+@click.option("--check-seconds", type=float, help="The longest each --check may take; 300 without it.")
 @click.option("--data", help="Anything more, as a JSON object.")
 @click.option("--due", help="When: 2026-01-31T09:00, 09:00, or +10m (s, m, h, d).")
 @click.option("--not-before", help="Not to be claimed earlier; written like --due.")
@@ -91,18 +96,28 @@ def _body(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     body = {
         name: value
         for name, value in given.items()
-        if value is not None and name not in ("musts", "due", "not_before", "data")
+        if value is not None
+        and name not in ("musts", "due", "not_before", "data", "commands", "paths", "check_seconds")
     }
     if body["description"] == "-":
         body["description"] = sys.stdin.read()
     body["needs"] = list(given["needs"])
     body["must_haves"] = "\n".join(given["musts"])
+    body["checks"] = _checks(given["commands"], given["paths"], given["check_seconds"])
     if given["data"] is not None:
         body["data"] = _object(given["data"])
     for option, name in (("due", "due_at"), ("not_before", "not_before")):
         if given[option] is not None:
             body[name] = instant(given[option], zone, f"--{option.replace('_', '-')}")
     return body
+
+
+def _checks(commands: tuple[str, ...], paths: tuple[str, ...], seconds: float | None) -> list[dict[str, Any]]:
+    """The checks as a report has them: a command is one text for a shell, as it was typed."""
+    if seconds is not None and not commands:
+        raise Exit("--check-seconds is for commands: give a --check", USAGE)
+    limit = {} if seconds is None else {"seconds": seconds}
+    return [{"run": command} | limit for command in commands] + [{"path": path} for path in paths]
 
 
 def _object(text: str) -> dict[str, Any]:

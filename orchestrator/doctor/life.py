@@ -109,6 +109,7 @@ ARROWS = "SELECT src, dst, verb, by, CASE WHEN by_sql AND is_default THEN ' sql'
 
 OUTPUTS = "SELECT task_id, id FROM outputs ORDER BY task_id, id"
 COMMENTS = "SELECT task_id, id FROM comments ORDER BY task_id, id"
+CHECKS = "SELECT task_id, id, result, ended_at FROM checks WHERE ended_at IS NOT NULL ORDER BY task_id, id"
 NEEDS = "SELECT task_id, needs_id FROM dependencies ORDER BY task_id, needs_id"
 
 
@@ -122,6 +123,7 @@ class Life:
     outputs: list[int]
     comments: list[int]
     needs: list[int]
+    checks: list[tuple[int, str, str]]
     arrows: Arrows
 
     @cached_property
@@ -153,6 +155,7 @@ def lives(connection: sqlite3.Connection) -> Iterator[Life]:
     arrows = {(src, dst, verb): frozenset((by + sql).split()) for src, dst, verb, by, sql in query(connection, ARROWS)}
     attempts, events = _ByTask(query(connection, ATTEMPTS)), _ByTask(query(connection, EVENTS))
     outputs, comments, needs = (_ByTask(query(connection, sql)) for sql in (OUTPUTS, COMMENTS, NEEDS))
+    checks = _ByTask(query(connection, CHECKS))
     for row in query(connection, TASKS):
         task = Task._make(row)
         yield Life(
@@ -162,5 +165,6 @@ def lives(connection: sqlite3.Connection) -> Iterator[Life]:
             outputs=[output for _, output in outputs.of(task.id)],
             comments=[comment for _, comment in comments.of(task.id)],
             needs=[needed for _, needed in needs.of(task.id)],
+            checks=[(check, result, at) for _, check, result, at in checks.of(task.id)],
             arrows=arrows,
         )

@@ -249,6 +249,40 @@ def outputs_are_of_their_task(connection: sqlite3.Connection) -> Said:
         yield f"output {output}", f"{said} {FORGED}"
 
 
+BESIDE_A_CHECK = """
+SELECT c.id, c.task_id, a.id FROM checks c JOIN attempts a ON a.task_id = c.task_id AND a.gone_at IS NULL WHERE c.ended_at IS NULL
+"""
+
+
+@rule
+def nothing_runs_beside_a_check(connection: sqlite3.Connection) -> Said:
+    """I6: while a check of a task is run, no attempt of that task lives."""
+    for check, task, attempt in query(connection, BESIDE_A_CHECK):
+        said = f"Check {check} of task {task} has not ended, and attempt {attempt} is not gone: both could run."
+        yield f"check {check}", f"{said} {FORGED}"
+
+
+UNPROVED = """
+SELECT t.id, t.proof, CASE
+         WHEN t.proof = 'passed' THEN 'not every check of it has passed'
+         WHEN t.proof = 'failed' THEN 'no check of it has failed'
+         WHEN t.proof IS NULL THEN 'it has checks'
+         ELSE 'it has no checks' END
+  FROM tasks t JOIN attempts e ON e.id = (SELECT max(id) FROM attempts WHERE task_id = t.id AND role = 'executor')
+ WHERE (t.status = 'review' AND (t.proof IS NULL) <> (json_array_length(t.checks) = 0))
+    OR (t.proof = 'failed' AND NOT EXISTS (SELECT 1 FROM checks c WHERE c.attempt_id = e.id AND c.result IN ('failed','timed_out')))
+    OR (t.proof = 'passed' AND (SELECT count(DISTINCT c.position) FROM checks c WHERE c.attempt_id = e.id AND c.result = 'passed')
+                             < (SELECT json_extract(v.data, '$.checks') FROM events v WHERE v.task_id = t.id AND v.verb = 'verified' ORDER BY v.id DESC LIMIT 1))
+"""
+
+
+@rule
+def proof_has_its_evidence(connection: sqlite3.Connection) -> Said:
+    """I4: what is said to be proved was proved, by checks of the work that was handed in last."""
+    for task, proof, why in query(connection, UNPROVED):
+        yield f"task {task}", f"Task {task} has proof {proof or 'NULL'}, but {why}. {FORGED}"
+
+
 FOREIGN_COMMENTS = """
 SELECT c.id, c.task_id, a.id FROM comments c JOIN attempts a ON a.id = c.attempt_id WHERE a.task_id <> c.task_id
 """
@@ -274,6 +308,8 @@ WITH times(subject, name, value) AS (
   UNION ALL SELECT 'attempt ' || id, 'gone_at', gone_at FROM attempts
   UNION ALL SELECT 'output ' || id, 'created_at', created_at FROM outputs
   UNION ALL SELECT 'comment ' || id, 'created_at', created_at FROM comments
+  UNION ALL SELECT 'check ' || id, 'started_at', started_at FROM checks
+  UNION ALL SELECT 'check ' || id, 'ended_at', ended_at FROM checks
   UNION ALL SELECT 'key ' || key, 'created_at', created_at FROM idempotency
   UNION ALL SELECT 'event ' || id, 'at', at FROM events)
 SELECT subject, name, value FROM times

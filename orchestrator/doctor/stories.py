@@ -241,6 +241,13 @@ def comments_are_told(life: Life) -> Iterator[str]:
 
 
 @story
+def checks_are_told(life: Life) -> Iterator[str]:
+    """I4: each check that has ended has its event, with the same result and time."""
+    told = [(e.facts.get("id"), e.facts.get("result"), e.at) for e in life.told("checked")]
+    yield from _unequal(life, "checks", life.checks, told)
+
+
+@story
 def needs_are_told(life: Life) -> Iterator[str]:
     """I4: a task needs what its events added and did not drop again."""
     told: Counter[Fact] = Counter(e.facts.get("needs") for e in life.told("need"))
