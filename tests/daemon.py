@@ -191,6 +191,11 @@ bb() {{ "$helper" "$@"; }}
         """A person's verb; the task's new status."""
         return str(self.http(f"/api/projects/p/tasks/{task}/{quote(verb)}", {"detail": detail})["status"])
 
+    def resume_agents(self) -> None:
+        """Let every agent go on that the breaker has paused, as a person does for whom three failures alike are no news."""
+        for row in self.rows("SELECT id FROM agents WHERE paused_at IS NOT NULL"):
+            self.http(f"/api/agents/{row['id']}/resume", {})
+
     # --- the board --------------------------------------------------------------------------------------
 
     def rows(self, sql: str, **params: object) -> list[sqlite3.Row]:

@@ -85,6 +85,7 @@ class Load:
             time.sleep(self.random.uniform(0, 0.1))
         else:
             until(house.listens, story=house.told)
+            house.resume_agents()
             self.post(*self.random.choices(list(AGENTS), k=3))
             if kind == "claim":  # between a claim and what follows it
                 before = self.claims()
@@ -102,6 +103,7 @@ class Load:
 
     def settled(self) -> bool:
         """Whether every task is final or waits for a person, and every attempt is gone."""
+        self.house.resume_agents()
         waiting = self.house.value(f"SELECT count(*) FROM tasks WHERE status NOT IN {(*FINAL, 'blocked', 'review')}")
         living = self.house.value("SELECT count(*) FROM attempts WHERE gone_at IS NULL")
         return waiting == living == 0

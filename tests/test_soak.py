@@ -56,6 +56,7 @@ def test_ten_minutes_with_sixteen_agents_and_mixed_faults_leave_no_trace(house: 
     tasks: dict[int, str] = {}
     began = time.monotonic()
     while (now := time.monotonic() - began) < SECONDS:
+        house.resume_agents()
         waiting = house.value("SELECT count(*) FROM tasks WHERE status IN ('pending', 'claimed', 'working')")
         for _ in range(24 - int(waiting)):
             name = pick.choice([*KINDS, *["good"] * 10])
@@ -63,7 +64,7 @@ def test_ten_minutes_with_sixteen_agents_and_mixed_faults_leave_no_trace(house: 
         wal = house.board.with_name("board.db-wal")
         looks.append((now, vitals(daemon), wal.stat().st_size if wal.exists() else 0))
         time.sleep(LOOK_SECONDS)
-    until(lambda: house.value("SELECT count(*) FROM tasks WHERE status NOT IN ('done', 'failed')") == 0, seconds=120)
+    until(lambda: settled_down(house), seconds=120)
     until(lambda: house.value("SELECT count(*) FROM attempts WHERE gone_at IS NULL") == 0, seconds=60)
     settled = vitals(daemon)
     found = figures(looks)
@@ -77,6 +78,11 @@ def test_ten_minutes_with_sixteen_agents_and_mixed_faults_leave_no_trace(house: 
     assert abs(found["threads_per_minute"]) < 1
     assert found["zombies_at_most"] <= 16 and settled.zombies == 0
     assert found["wal_at_most"] <= 64 << 20
+
+
+def settled_down(house: House) -> bool:
+    house.resume_agents()
+    return bool(house.value("SELECT count(*) FROM tasks WHERE status NOT IN ('done', 'failed')") == 0)
 
 
 def figures(looks: Sequence[tuple[float, Vitals, int]]) -> dict[str, float]:
