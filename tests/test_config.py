@@ -312,3 +312,16 @@ def test_a_policy_is_resolved_from_the_general_to_the_special(tmp_path: Path) ->
     assert (policy.max_tries, policy.wall_seconds, policy.review) == (5, 60, "auto")
     assert (policy.idle_seconds, policy.startup_seconds) == (7, 300)
     assert settings.policy_for().wall_seconds == 50
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ("argv = ['x']\nsession_max_attempts = 3", "session_max_attempts is for runners that go on with a session"),
+        ("runner = 'codex'\nsession_max_tokens = 9", "session_max_tokens means nothing where each attempt has a session"),
+        ("runner = 'mini-swe-agent'\nsession_scope = 'task'", "mini-swe-agent keeps no sessions"),
+    ],
+)
+def test_a_word_about_sessions_that_would_mean_nothing_is_refused(tmp_path: Path, table: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        loaded(tmp_path, f"[agents.a]\n{table}\n")
