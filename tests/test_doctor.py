@@ -227,7 +227,7 @@ FAULTS: list[tuple[str, str]] = [
     ("begins_with_its_post", "UPDATE events SET slot_id = NULL WHERE verb = 'post' AND task_id = 6"),
     ("begins_with_its_post", "UPDATE events SET verb = 'post', dst = NULL WHERE verb = 'spawned'"),
     ("moves_follow_each_other", "UPDATE events SET src = 'claimed' WHERE verb = 'retry'"),
-    ("moves_are_legal", "UPDATE events SET actor = 'engine:x' WHERE verb = 'reopen'"),
+    ("moves_are_legal", "UPDATE events SET actor = 'person:x' WHERE verb = 'retry'"),
     ("moves_are_legal", "UPDATE events SET actor = 'sql' WHERE verb = 'start' AND task_id = 1"),
     ("moves_are_legal", "UPDATE events SET verb = 'release' WHERE verb = 'retry'"),
     ("only_the_living_report", "UPDATE events SET actor = 'reviewer:eve' WHERE verb = 'reject' AND task_id = 1"),
