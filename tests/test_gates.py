@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from blackboard import accounts, agents, attempts, claims, explaining, pauses, proofs, tokens, verbs
+from blackboard import accounts, agents, attempts, claims, explaining, move, pauses, proofs, reviews, tokens, verbs
 from blackboard.board import Board, Tx
 from blackboard.checks import Check
 from blackboard.clock import plus
@@ -331,6 +331,17 @@ async def test_a_closed_gate_holds_the_checks_and_says_so(board: Board, gate: Ga
         assert f"orchestrator approve {task}" in told["sentence"]
         proofs.finish(tx, check, proofs.Found("failed", 2, None, "no rule"))
         assert "(check 'make' failed: exit code 2)" in explaining.why(tx, task, tx.now, Room(9))["sentence"]
+
+    assert await tried(board, life) is None
+
+
+async def test_a_review_that_nobody_can_make_waits_for_its_checks_all_the_same(board: Board) -> None:
+    def life(tx: Tx) -> None:
+        task = scenes.post(tx, policy=Policy(review="role:nobody"), checks=[Check(run=["make"])])
+        scenes.submit(tx, task)
+        assert reviews.hand_over_hopeless(tx) == 0
+        proofs.finish(tx, proofs.begin(tx, 1)[0], proofs.Found("passed", 0))
+        assert "no agent has the role nobody" in str(move.get(tx, task)["handed_over"])
 
     assert await tried(board, life) is None
 
