@@ -17,7 +17,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
 from orchestrator.config import AgentConfig, Api, PolicyNumbers, Project, Prompts, Settings, Slots, Tick
-from orchestrator.config_environment import CONFIG_VARIABLE, Tree, tree, variable_of
+from orchestrator.config_accounts import Account
+from orchestrator.config_environment import CONFIG_VARIABLE, Tree, names_in, tree, variable_of
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_origins import Layers
 from orchestrator.config_paths import anchored
@@ -28,7 +29,7 @@ FILE_NAME = "orchestrator.toml"
 _TABLES: dict[str, type[BaseModel]] = {
     "api": Api, "tick": Tick, "policy": PolicyNumbers, "projects": Project, "agents": AgentConfig, "slots": Slots,
     "prompts": Prompts,
-    "openclaw": Openclaw, "program": Program,
+    "accounts": Account, "openclaw": Openclaw, "program": Program,
 }  # fmt: skip
 
 
@@ -52,7 +53,7 @@ def load(
     file = find(config, environ, here)
     text = _text(file) if file else ""
     from_file = anchored(_parsed(file, text), file.parent) if file else {}
-    agents = tuple(from_file["agents"]) if isinstance(from_file.get("agents"), dict) else ()
+    agents = names_in(from_file)
     base = {"board": (file.parent if file else here) / "board.db"}
     said, variables = anchored(dict(flags or {}), here), anchored(tree(environ, agents), here)
     try:

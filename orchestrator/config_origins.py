@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from orchestrator.config_environment import Tree, variable_of
+from orchestrator.config_environment import Tree, names_in, variable_of
 
 Loc = tuple[str, ...]
 
@@ -64,8 +64,7 @@ def _origin(loc: Loc, layers: Layers, lines: Mapping[Loc, int]) -> str:
     if _holds(layers.flags, loc):
         return f"flag --{loc[0]}"
     if _holds(layers.variables, loc):
-        agents = layers.from_file.get("agents")
-        return f"environment {variable_of(layers.environ, tuple(agents) if isinstance(agents, dict) else (), loc)}"
+        return f"environment {variable_of(layers.environ, names_in(layers.from_file), loc)}"
     if _holds(layers.from_file, loc):
         line = next((lines[loc[:most]] for most in range(len(loc), 0, -1) if loc[:most] in lines), None)
         return f"{layers.file}:{line}" if line else str(layers.file)

@@ -121,6 +121,13 @@ def test_a_bad_value_from_the_environment_names_the_variable(tmp_path: Path) -> 
     assert problem.startswith("environment (ORCH_API__PORT): api.port: ")
 
 
+def test_an_account_that_agents_name_needs_no_table_and_a_variable_sets_its_keys(tmp_path: Path) -> None:
+    text = "[agents.w]\nargv = ['x']\naccount = 'Our-Key'\n"
+    assert loaded(tmp_path, text).account("Our-Key").cold_after_seconds == 900
+    found = loaded(tmp_path, text, environ={"ORCH_ACCOUNTS__OUR_KEY__COLD_AFTER_SECONDS": "5"})
+    assert found.account("Our-Key").cold_after_seconds == 5
+
+
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     assert len(problems(tmp_path, "on_exit = 'maybe'\n[api]\nport = 70000\n[tick]\nmax_live = -1\n")) == 3
 
@@ -138,7 +145,7 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
     values: dict[str, Any] = {
         "board": "/x/b.db", "state_dir": "/x", "on_exit": "leave", "host": "::1", "port": 9,
         "public_base_url": "https://a.example", "tls_cert": "/c", "tls_key": "/k", "review": "auto", "workspace": "/w",
-        "projects": [{"id": "default", "title": "T"}], "agents": {"a": {"argv": ["x"]}}, "argv": ["y", "{task}"],
+        "projects": [{"id": "default", "title": "T"}], "agents": {"a": {"argv": ["x"]}}, "account": "a", "accounts": {"a": {"cold_after_seconds": 5.0}}, "argv": ["y", "{task}"],
         "roles": ["r"], "env": {"A": "b"}, "pass_env": ["P"], "prompt": "file", "graceful_signal": "INT",
         "leftovers": "keep", "files": ["/s.toml"], "time_zone": "Europe/Berlin", "project": "default", "runner": "command",
         "session_scope": "slot", "mode": "gateway", "binary": "/x/openclaw", "agent": "a", "model": "m", "thinking": "low",
@@ -155,6 +162,8 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
         environ |= {"ORCH_API__TLS_CERT": "/c", "ORCH_API__TLS_KEY": "/k"}
 
     text = "[agents.'Code-Bot.1']\nargv = ['x']\n"
+    if path == ("accounts",):
+        text += "account = 'a'\n"
     if "openclaw" in path:
         text = "[agents.'Code-Bot.1']\nrunner = 'openclaw'\nopenclaw = { agent = 'x' }\n"
     if "program" in path:

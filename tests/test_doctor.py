@@ -107,6 +107,12 @@ def rich() -> RawBoard:
     b.post(checks='[{"run":["make"]}]')  # 12: in review, while its check is being run
     b.hands_in(12)
     b.check(12, 1, None)
+    b.run("INSERT INTO accounts (id) VALUES ('shared'), ('free'), ('shut')")  # limited, limited no more, paused
+    limit = "UPDATE accounts SET limited_at = :now, limited_until = :later WHERE id <> 'shut'"
+    b.run(limit, now=b.now(), later=LATER)
+    b.run("UPDATE accounts SET limited_at = NULL, limited_until = NULL WHERE id = 'free'")
+    b.run("UPDATE accounts SET canary_id = (SELECT id FROM attempts WHERE task_id = 5) WHERE id = 'shared'")
+    b.run("UPDATE accounts SET paused_at = :now WHERE id = 'shut'", now=b.now())
     return b
 
 
@@ -275,6 +281,11 @@ FAULTS: list[tuple[str, str]] = [
     ("needs_are_told", "DELETE FROM dependencies; UPDATE tasks SET deps_open = 0 WHERE id = 4"),
     ("everything_has_its_row", "DELETE FROM whole_board"),
     ("pauses_are_as_told", "UPDATE agents SET paused_at = NULL WHERE id = 'eve'"),
+    ("pauses_are_as_told", "UPDATE accounts SET paused_at = NULL WHERE id = 'shut'"),
+    ("accounts_are_tried_by_the_living", "UPDATE accounts SET canary_id = 1 WHERE id = 'shared'"),
+    ("limits_are_as_told", "UPDATE accounts SET limited_until = '2026-02-02T00:00:00.000Z' WHERE id = 'shared'"),
+    ("limits_are_as_told", "UPDATE accounts SET limited_at = NULL, limited_until = NULL WHERE id = 'shared'"),
+    ("limits_are_as_told", f"UPDATE accounts SET limited_at = '{NOW}', limited_until = '{LATER}' WHERE id = 'free'"),
     ("events_name_its_attempts", "UPDATE events SET attempt_id = 1 WHERE verb = 'spawned'"),
 ]  # fmt: skip
 

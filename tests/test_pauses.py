@@ -96,7 +96,7 @@ async def test_what_still_lives_is_counted_for_each_target(board: Board) -> None
         assert done == 3
         return [[row["task_id"] for row in pauses.living(tx, target)] for target in ALL]
 
-    assert await board.write(life) == [[1], [1], [1, 2]]
+    assert await board.write(life) == [[1], [1], [1], [1, 2]]
 
 
 async def test_saying_it_twice_changes_nothing_and_is_told(board: Board) -> None:
@@ -122,6 +122,7 @@ async def test_the_stuck_view_names_the_command_for_each(board: Board) -> None:
         await board.write(pauses.pause, target, reason="so", actor="person:root")
     rows = await board.all("SELECT title, since, why, next FROM v_stuck ORDER BY title")
     assert [tuple(row) for row in rows] == [
+        ("account agent:ada", START, "so", "orchestrator resume --account agent:ada"),
         ("agent ada", START, "so", "orchestrator resume --agent ada"),
         ("project forge", START, "so", "orchestrator resume --project forge"),
         ("the whole board", START, "so", "orchestrator resume --all"),

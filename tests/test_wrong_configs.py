@@ -81,11 +81,14 @@ WRONG = {
                                  before=lambda here: (here / "folder").mkdir()),
     # keys
     "an unknown key": Wrong("bord = 'x'\n", "bord", "did you mean board?"),
-    "an unknown table": Wrong("[webhooks]\nurl = 'x'\n", "webhooks", "known are agents, api, board"),
+    "an unknown table": Wrong("[webhooks]\nurl = 'x'\n", "webhooks", "known are accounts, agents, api, board"),
     "an unknown key of an agent": Wrong(agent("grace_second = 1"), "agents.ada.grace_second", "mean grace_seconds?"),
     "an unknown key of a policy": Wrong("[policy]\nmax_try = 1\n", "policy.max_try", "did you mean max_tries?"),
     "a value for a table": Wrong("api = 1\n", "api", "input should be a table"),
     "a list for a table": Wrong("agents = []\n", "agents", "input should be a table"),
+    "an account of nobody": Wrong("[accounts.openai]\n", "accounts", "no agent draws on 'openai': set account = \"openai\" on its agents"),
+    "an account's name": Wrong(agent('account = "agent:ada"'), "agents.ada.account", "is made of letters, digits"),
+    "an unknown key of an account": Wrong("[accounts.a]\ncold = 1\n", "accounts.a.cold", "known are cold_after_seconds"),
     # paths
     "an empty board": Wrong('board = ""\n', "board", "name a path, or take the key out"),
     "a NUL in a path": Wrong('board = "a\\u0000b"\n', "board", "a NUL byte cannot be part of it"),
