@@ -501,7 +501,8 @@ INSERT INTO outcomes (outcome, charged, settles, meaning) VALUES
   ('no_start',      1, 0, 'no sign of life within startup_seconds'),
   ('idle',          1, 0, 'no call and no output for idle_seconds'),
   ('timed_out',     1, 0, 'longer than wall_seconds'),
-  ('over_budget',   1, 0, 'it, or its task, has spent more than it may');
+  ('over_budget',   1, 0, 'it, or its task, has spent more than it may'),
+  ('over_limit',    1, 0, 'its processes used more than its limits allow');
 
 -- T1  Only legal moves. A verb names itself and its actor's role; a bare UPDATE gets the arrow's default verb.
 CREATE TRIGGER task_move_is_legal BEFORE UPDATE OF status ON tasks
@@ -998,7 +999,7 @@ SELECT t.id, t.project_id AS project, t.status, coalesce(t.agent_id, 'role ' || 
 CREATE VIEW v_running AS
 SELECT a.id AS attempt_id, a.task_id, t.title, a.number, a.role, a.agent_id AS agent, t.status,
        CASE WHEN a.ended_at IS NOT NULL THEN 'stopping' WHEN a.spawned_at IS NULL THEN 'starting' ELSE 'running' END AS phase,
-       a.agent_pid, a.claimed_at, a.seen_at, a.outcome,
+       a.agent_pid, a.claimed_at, a.seen_at, a.outcome, a.peak_rss_bytes, a.cpu_seconds,
        round((julianday('now') - julianday(a.claimed_at)) * 86400, 1) AS seconds
   FROM attempts a INDEXED BY one_attempt_not_gone JOIN tasks t ON t.id = a.task_id
  WHERE a.gone_at IS NULL;

@@ -174,6 +174,17 @@ def resets(tx: Tx, attempt_id: int, at: str | None) -> None:
     tx.run(RESET, id=attempt_id, at=at)
 
 
+WEIGHED = """
+UPDATE attempts SET peak_rss_bytes = max(coalesce(peak_rss_bytes, 0), :rss), cpu_seconds = max(coalesce(cpu_seconds, 0), :cpu)
+ WHERE id = :id
+"""
+
+
+def weighed(tx: Tx, attempt_id: int, *, rss: int, cpu: float) -> None:
+    """What its processes were seen to hold (bytes, together) and to have used (processor seconds); the most stays."""
+    tx.run(WEIGHED, id=attempt_id, rss=rss, cpu=round(cpu, 3))
+
+
 GONE = """
 UPDATE attempts SET gone_at = :now, exit_code = coalesce(exit_code, :code), exit_signal = coalesce(exit_signal, :signal)
  WHERE id = :id AND gone_at IS NULL AND ended_at IS NOT NULL

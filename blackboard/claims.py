@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from blackboard import accounts, day_budgets, reviews
 from blackboard.board import Rows, Tx
-from blackboard.gates import OPEN, OPEN_REVIEW, AgentFacts, Room, agent_open
+from blackboard.gates import OPEN, OPEN_REVIEW, AgentFacts, Room, agent_open, waits_for_memory
 
 PROMOTE_AT_ONCE = 2000
 
@@ -72,7 +72,10 @@ SELECT g.*, (SELECT count(*) FROM attempts a INDEXED BY attempts_not_gone WHERE 
        c.canary_id AS account_canary
   FROM agents g CROSS JOIN whole_board w LEFT JOIN accounts c ON c.id = g.account ORDER BY g.id
 """  # noqa: S608 - our own constants
-ALL_LIVE = "SELECT count(*) AS n FROM attempts WHERE gone_at IS NULL"
+ALL_LIVE = """
+SELECT count(*) AS n, coalesce(sum((SELECT memory_bytes FROM agents g WHERE g.id = a.agent_id)), 0) AS promised
+  FROM attempts a WHERE a.gone_at IS NULL
+"""
 ROLES = "SELECT role FROM agent_roles WHERE agent_id = :agent ORDER BY role"
 
 CLAIM = """
@@ -82,16 +85,21 @@ VALUES (:task, (SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE task_id 
 
 
 def best(tx: Tx, agent_id: str) -> sqlite3.Row | None:
+    """What an agent would get now."""
+    return _best(tx, agent_id, tx.now)
+
+
+def _best(rows: Rows, agent_id: str, now: str) -> sqlite3.Row | None:
     """The task or review an agent would get, its own or one of its roles'; priority, then due time, then id.
 
     `duty` of the row: what the agent would be, executor or reviewer.
     """
-    roles = [row["role"] for row in tx.all(ROLES, agent=agent_id)]
-    found = tx.all(BEST_OF_AGENT, agent=agent_id, now=tx.now)
+    roles = [row["role"] for row in rows.all(ROLES, agent=agent_id)]
+    found = rows.all(BEST_OF_AGENT, agent=agent_id, now=now)
     for role in roles:
-        found += tx.all(BEST_OF_ROLE, role=role, now=tx.now)
+        found += rows.all(BEST_OF_ROLE, role=role, now=now)
     for reviewer in (f"agent:{agent_id}", *(f"role:{role}" for role in roles)):
-        found += tx.all(BEST_REVIEW, reviewer=reviewer, agent=agent_id, now=tx.now)
+        found += rows.all(BEST_REVIEW, reviewer=reviewer, agent=agent_id, now=now)
     return min(found, key=_order, default=None)
 
 
@@ -102,12 +110,19 @@ def _order(row: sqlite3.Row) -> tuple[int, str, int]:
 def agent_facts(rows: Rows, now: str, room: Room) -> list[AgentFacts]:
     """Every agent with what its gates look at, computed from the board."""
     row = rows.one(ALL_LIVE)
-    all_live = int(row["n"]) if row else 0
+    all_live, promised = (int(row["n"]), int(row["promised"])) if row else (0, 0)
     today = day_budgets.today(rows, room.day)
     return [
-        AgentFacts(agent, agent["live"], all_live, room, today, agent["account_canary"])
+        AgentFacts(agent, agent["live"], all_live, room, today, agent["account_canary"], promised)
         for agent in rows.all(AGENTS, now=now)
     ]
+
+
+def held_by_memory(rows: Rows, now: str, room: Room) -> bool:
+    """Whether something would be claimed if only other programs held less memory: nothing on the board will tell when."""
+    return any(
+        waits_for_memory(facts) and _best(rows, facts.agent["id"], now) for facts in agent_facts(rows, now, room)
+    )
 
 
 def claim(tx: Tx, task_id: int, agent_id: str, token_hash: bytes, role: str = "executor") -> int:
@@ -149,7 +164,11 @@ def _after_claim(
     busy = facts.agent["id"] == chosen.agent["id"]
     together = chosen.agent["account_unproved"] and facts.agent["account"] == chosen.agent["account"]
     canary = made if together else facts.canary
-    later = dataclasses.replace(facts, live=facts.live + busy, all_live=facts.all_live + 1, canary=canary)
+    need = chosen.agent["memory_bytes"]
+    later = dataclasses.replace(
+        facts, live=facts.live + busy, all_live=facts.all_live + 1, canary=canary, promised=facts.promised + need,
+        claimed=facts.claimed + need,
+    )  # fmt: skip
     if row is not None and row["id"] == task["id"] and agent_open(later):
         row = best(tx, facts.agent["id"])
     return later, row

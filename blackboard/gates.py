@@ -12,6 +12,7 @@ from typing import NamedTuple
 from blackboard import day_budgets
 from blackboard.days import Day
 from blackboard.record import Record
+from blackboard.sizes import in_words
 
 
 class TaskGate(NamedTuple):
@@ -97,11 +98,25 @@ EACH_REVIEW = _each(REVIEW_GATES)
 
 
 @dataclass(frozen=True)
+class Memory:
+    """The machine's memory in bytes. `most`: what all agents together may be promised; `available`: free for new
+    programs now; `reserve`: what of that is left alone."""
+
+    most: int
+    available: int
+    reserve: int
+
+
+@dataclass(frozen=True)
 class Room:
-    """What bounds all agents together, as it is now. `max_live`: attempts not gone. `day`: today, for what is spent on it."""
+    """What bounds all agents together, as it is now. `max_live`: attempts not gone. `day`: today, for what is spent on it.
+
+    `memory`: None where nobody looks.
+    """
 
     max_live: int
     day: Day | None = None
+    memory: Memory | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +124,8 @@ class AgentFacts:
     """What the agent gates look at. `live`: attempts not gone, of the agent and of all agents. `today`: what is spent.
 
     `canary`: the attempt that goes first on the agent's account; `account_*` of the agent's row say how that stands.
+    `promised`: bytes that all living attempts are known to need; `claimed`: those of them that began just now, whose
+    need the machine does not show yet.
     """
 
     agent: Record
@@ -117,6 +134,8 @@ class AgentFacts:
     room: Room
     today: day_budgets.Today = day_budgets.NOTHING
     canary: int | None = None
+    promised: int = 0
+    claimed: int = 0
 
 
 class AgentGate(NamedTuple):
@@ -163,6 +182,40 @@ def _room(facts: AgentFacts) -> str | None:
     return f"all {facts.room.max_live} places are taken: {facts.all_live} attempts live"
 
 
+def _memory(facts: AgentFacts) -> str | None:
+    need, memory = facts.agent["memory_bytes"], facts.room.memory
+    if memory is None or not need:
+        return None
+    needs = f"agent {facts.agent['id']} needs {in_words(need)} of memory"
+    if never_fits(need, memory):
+        return f"{needs}, and all agents together may have {in_words(memory.most)} here: it never fits"
+    if facts.promised + need > memory.most:
+        return (
+            f"{needs}, and living attempts are promised {in_words(facts.promised)} of the "
+            f"{in_words(memory.most)} for all agents"
+        )
+    free = memory.available - facts.claimed
+    if free < need + memory.reserve:
+        return f"{needs} and {in_words(memory.reserve)} are kept in reserve, but only {in_words(max(0, free))} are free now"
+    return None
+
+
+def never_fits(need: int, memory: Memory) -> bool:
+    """Whether an agent is too large for this machine even alone."""
+    return need > memory.most
+
+
+def waits_for_memory(facts: AgentFacts) -> bool:
+    """Whether only the memory gate is closed, and may open without anything that happens on the board."""
+    closed = [gate.name for gate in AGENT_GATES if gate.closed(facts) is not None]
+    return closed == ["memory"] and not _is_full(facts)
+
+
+def _is_full(facts: AgentFacts) -> bool:
+    memory = facts.room.memory
+    return memory is not None and facts.promised + facts.agent["memory_bytes"] > memory.most
+
+
 AGENT_GATES: tuple[AgentGate, ...] = (
     AgentGate("board_paused", _board),
     AgentGate("enabled", _enabled),
@@ -171,6 +224,7 @@ AGENT_GATES: tuple[AgentGate, ...] = (
     AgentGate("budget", lambda facts: day_budgets.closed(facts.agent, facts.today)),
     AgentGate("free", _free),
     AgentGate("room", _room),
+    AgentGate("memory", _memory),
 )
 
 

@@ -75,7 +75,8 @@ SELECT id, at, verb, actor, attempt_id, src, dst, reason, data FROM events WHERE
 ATTEMPTS = """
 SELECT id, number, role, agent_id, session_key, workspace, claimed_at, spawned_at, started_at, seen_at, warned_at, outcome, detail,
        exit_code, exit_signal, ended_at, stopped_at, gone_at, agent_pid, launcher_pid, run_id, session_id, result, failure_kind,
-       provider, model, resumes, input_tokens, cached_tokens, output_tokens, cost_usd, fingerprint, abroad_at, lease_until
+       provider, model, resumes, input_tokens, cached_tokens, output_tokens, cost_usd, peak_rss_bytes, cpu_seconds, fingerprint,
+       abroad_at, lease_until
   FROM attempts WHERE task_id = :id ORDER BY number
 """
 

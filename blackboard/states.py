@@ -97,6 +97,7 @@ OUTCOMES: dict[str, Outcome] = {
     "idle": Outcome(True, False, "no call and no output for idle_seconds"),
     "timed_out": Outcome(True, False, "longer than wall_seconds"),
     "over_budget": Outcome(True, False, "it, or its task, has spent more than it may"),
+    "over_limit": Outcome(True, False, "its processes used more than its limits allow"),
 }
 
 

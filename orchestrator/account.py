@@ -11,6 +11,7 @@ from typing import Any
 from blackboard import checks
 from blackboard.budgets import WARN_AT, Spent, amount
 from blackboard.clock import seconds_between
+from blackboard.sizes import in_words
 from orchestrator.narration import as_line
 
 Value = Mapping[str, Any]
@@ -191,6 +192,8 @@ def _program_said(each: Value) -> Iterator[str]:
         part for part in (model, used, cost, failure, each["run_id"] and f"run {each['run_id']}") if part
     ):
         yield said
+    if each["peak_rss_bytes"] is not None:
+        yield f"held at most {in_words(each['peak_rss_bytes'])}, used {each['cpu_seconds']:g} s of processor time"
     if each["result"]:
         yield f"said: {_cut(_one_line(each['result']), 300)}"
 

@@ -59,7 +59,7 @@ def cli(context: click.Context, config: Path | None, board: Path | None) -> None
 @click.option("--on-exit", type=click.Choice(["stop", "leave"]), help="Agents that still run when the daemon ends.")
 def run(call: Call, once: bool, dry_run: bool, on_exit: str | None) -> None:
     """Run the daemon on this terminal until Ctrl-C: take in slots, claim, start and watch agents."""
-    from orchestrator import beginning, listening, preflight
+    from orchestrator import beginning, containment_check, listening, preflight
     from orchestrator.daemon import Wish
     from orchestrator.narration import Narrator
     from orchestrator.spoken import command as command_here
@@ -67,6 +67,8 @@ def run(call: Call, once: bool, dry_run: bool, on_exit: str | None) -> None:
     settings = call.settings
     for refusal in preflight.refusals(settings):
         raise Exit(refusal.sentence, refusal.code)
+    for warning in containment_check.warnings(settings):
+        click.echo(f"orchestrator: agent {warning.agent}: {warning.sentence}", err=True)
     beginning.prepare_folders(settings)
     lock = _taken(settings)
     try:

@@ -26,13 +26,33 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from blackboard.forms import Review
 from blackboard.policy import Policies, Policy
 from blackboard.session_keys import Scope
-from orchestrator import config_accounts, config_openclaw, config_program, config_session, config_workspaces
+from orchestrator import (
+    config_accounts,
+    config_contain,
+    config_openclaw,
+    config_program,
+    config_session,
+    config_workspaces,
+)
 from orchestrator.config_accounts import Account
 from orchestrator.config_budget import AgentBudget, BoardBudget
+from orchestrator.config_contain import Limits, Wrap
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_origins import Layers
 from orchestrator.config_program import Program, ProgramName
-from orchestrator.config_types import MOST, File, Name, Seconds, SomeSeconds, Tokens, Usd, Word, fields, zone_exists
+from orchestrator.config_types import (
+    MOST,
+    Bytes,
+    File,
+    Name,
+    Seconds,
+    SomeSeconds,
+    Tokens,
+    Usd,
+    Word,
+    fields,
+    zone_exists,
+)
 from orchestrator.config_workspaces import HOOKS, Hooks, Workspaces, Worktree
 
 PLACEHOLDERS = frozenset(
@@ -110,6 +130,7 @@ class Tick(Part):
     """How much runs at once, and how long the loop may sleep."""
 
     max_live: int = Field(8, ge=0, le=MOST)  # attempts not gone, all agents together
+    memory_share: float = Field(0.8, ge=0, le=1)  # of the machine's memory, for all of them; 0: never looked at
     longest_pause_seconds: SomeSeconds = 30
     foreign_poll_seconds: SomeSeconds = 0.5
     source_poll_seconds: SomeSeconds = 5
@@ -171,6 +192,13 @@ class AgentConfig(Part):
     hooks: Hooks = Hooks()
     wake: bool = False
     wake_ack: str = Field("WAKEUP_OK", pattern=r"^[!-~]{1,100}$")  # one word: it is looked for alone on a line
+    wrap: Wrap = ()
+    require_sandbox: bool = False
+    writable: tuple[File, ...] = ()
+    hidden: tuple[File, ...] = ()
+    limits: Limits = Limits()
+    memory: Bytes | None = Field(None, ge=0, le=2**53)  # what one attempt is known to need; None: as the runner says
+    nice: int = Field(0, ge=0, le=19)
     openclaw: Openclaw = Openclaw()
     program: Program = Program()
     policy: PolicyNumbers = PolicyNumbers()  # only the keys that were set override
@@ -181,19 +209,21 @@ class AgentConfig(Part):
         """What it answers when it was only woken; None when it is told its task in full."""
         return self.wake_ack if self.wake else None
 
-    @field_validator("argv")
+    @field_validator("argv", "wrap")
     @classmethod
-    def _placeholders_are_known(cls, argv: tuple[str, ...]) -> tuple[str, ...]:
+    def _placeholders_are_known(cls, argv: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        places = PLACEHOLDERS | {"home"} if info.field_name == "wrap" else PLACEHOLDERS
         for word in argv:
             for _, name, form, conversion in fields(word):
-                if name is not None and (name not in PLACEHOLDERS or form or conversion):
-                    known = " ".join(f"{{{each}}}" for each in sorted(PLACEHOLDERS))
+                if name is not None and (name not in places or form or conversion):
+                    known = " ".join(f"{{{each}}}" for each in sorted(places))
                     raise ValueError(f"{{{name}}} is no placeholder: known are {known}; write {{{{ }}}} for braces")
         return argv
 
     @model_validator(mode="after")
     def _can_start(self) -> AgentConfig:
-        if problem := self._problem_of_runner() or config_workspaces.problem_of(self):
+        problem = self._problem_of_runner() or config_workspaces.problem_of(self) or config_contain.problem_of(self)
+        if problem:
             raise ValueError(problem)
         if self.runner == "command" and self.enabled and (not self.argv or not self.argv[0]):
             raise ValueError('argv says which program to start, e.g. ["my-agent", "--prompt", "{prompt_file}"]')

@@ -24,6 +24,8 @@ def anchored(values: Tree, folder: Path) -> Tree:
             table[key] = folder / Path(table[key]).expanduser()
     for agent in _tables(values.get("agents")):
         agent["argv"] = _program(agent["argv"], folder)
+    for agent in _tables(values.get("agents"), having="wrap"):
+        agent["wrap"] = _program(agent["wrap"], folder)
     for agent in _tables(values.get("agents"), having="openclaw"):
         for table, key in _held(agent["openclaw"], "probe", "cancel"):
             table[key] = _program(table[key], folder)
@@ -49,10 +51,11 @@ def _places(values: Tree) -> Iterator[tuple[Any, Any]]:
         yield from _held(agent["openclaw"], "state_dir")
     for agent in _tables(values.get("agents"), having="worktree"):
         yield from _held(agent["worktree"], "repository")
+    for agent in _tables(values.get("agents"), having=""):
+        yield from _listed(agent, "writable", "hidden")
     slots = values.get("slots")
-    files = slots.get("files") if isinstance(slots, dict) else None
-    if isinstance(files, list):
-        yield from ((files, index) for index in range(len(files)))
+    if isinstance(slots, dict):
+        yield from _listed(slots, "files")
 
 
 def _held(table: Any, *keys: str) -> Iterator[tuple[Tree, str]]:
@@ -60,9 +63,16 @@ def _held(table: Any, *keys: str) -> Iterator[tuple[Tree, str]]:
         yield from ((table, key) for key in keys if key in table)
 
 
+def _listed(table: Tree, *keys: str) -> Iterator[tuple[list[Any], int]]:
+    for key in keys:
+        if isinstance(found := table.get(key), list):
+            yield from ((found, index) for index in range(len(found)))
+
+
 def _tables(agents: Any, having: str = "argv") -> Iterator[Tree]:
+    """The agents that have this key, all of them without one."""
     if isinstance(agents, dict):
-        yield from (agent for agent in agents.values() if isinstance(agent, dict) and having in agent)
+        yield from (agent for agent in agents.values() if isinstance(agent, dict) and (not having or having in agent))
 
 
 def _program(argv: Any, folder: Path) -> Any:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from blackboard.sizes import from_words
 
 Seconds = Annotated[float, Field(ge=0, le=10 * 366 * 86400, allow_inf_nan=False)]
 SomeSeconds = Annotated[float, Field(gt=0, le=10 * 366 * 86400, allow_inf_nan=False)]
@@ -39,6 +41,12 @@ def _named(path: Path) -> Path:
     return path
 
 
+def _bytes(value: object) -> object:
+    """A size in words as bytes. Anything but a text is left for the type to judge."""
+    return from_words(value) if isinstance(value, str) else value
+
+
+Bytes = Annotated[int, BeforeValidator(_bytes)]
 Word = Annotated[str, AfterValidator(_no_nul)]  # something handed to the operating system
 File = Annotated[Path, AfterValidator(_named)]
 

@@ -40,6 +40,8 @@ def gone(
         attempts.result(tx, attempt_id, result.columns(), result.of_session)
         verbs.hold_if_spent(tx, attempts.get(tx, attempt_id)["task_id"])  # it had reported before it told its numbers
     standing.tell(tx, attempt_id)
+    if status is not None and status.agent is not None and status.phase in ("exit", "signal"):
+        attempts.weighed(tx, attempt_id, rss=status.rss_bytes, cpu=status.cpu_seconds)
     code, number = (status.code, status.signal) if status else (None, None)
     if attempts.gone(tx, attempt_id, code=code, signal=number) and unacknowledged:
         attempts.tell(tx, attempt_id, "wake_unacknowledged", unacknowledged)

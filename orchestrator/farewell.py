@@ -24,7 +24,7 @@ from orchestrator.runners.reading import result_of
 from orchestrator.runners.runner import Stop
 from orchestrator.runners.table import runner_of
 from orchestrator.spawner import Spawner
-from orchestrator.traces import agent_of, launcher_of, of_another_boot
+from orchestrator.traces import agent_of, launcher_of, of_another_boot, sandbox_of
 from orchestrator.waiting import first_of
 
 LOOK_AGAIN = 5.0  # seconds between two tries to prove an attempt gone
@@ -122,6 +122,7 @@ class Farewell:
             marker, launcher, agent,
             graceful=how.signal,
             grace=how.grace,
+            spared=await asyncio.to_thread(sandbox_of, self._spawner.directory(attempt_id), agent),
         )  # fmt: skip
         if not proved:
             await self._tell(attempt_id, "not_gone", NOT_GONE)

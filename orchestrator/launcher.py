@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -28,6 +29,8 @@ SPLICE = "\n… {:>20} bytes cut …\n"
 NEVER = float("inf")
 LIBC = ctypes.CDLL(None)
 PR_SET_CHILD_SUBREAPER = 36  # the kernel's numbers
+OOM_SCORE = 500  # of 1000: the kernel ends an agent before it ends the daemon
+KINDS = {"file_bytes": resource.RLIMIT_FSIZE, "open_files": resource.RLIMIT_NOFILE}
 FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE = 1, 2
 
 
@@ -172,24 +175,75 @@ def found(program: str, env: dict[str, str]) -> str:
     raise FileNotFoundError(f"no program {program!r} in PATH")
 
 
-def start(argv: list[str], cwd: str, env: dict[str, str], stdin: str, stdout: str, stderr: str) -> int:
-    """The agent's pid. It gets these and a process group; no other file, no signal mask, no handler of ours."""
+def start(
+    argv: list[str], cwd: str, env: dict[str, str], stdin: str, stdout: str, stderr: str, limits: dict[str, int]
+) -> int:
+    """The agent's pid. It gets these and a process group; no other file, no signal mask, no handler of ours.
+
+    Its limits are inherited: the soft ones are ours for that moment, the hard ones are made as low behind it.
+    """
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     files = os.open(stdin, os.O_RDONLY), os.open(stdout, append, 0o600), os.open(stderr, append, 0o600)
+    program = found(argv[0], env)
     os.chdir(cwd)
-    agent = os.posix_spawn(
-        found(argv[0], env),
-        argv,
-        env,
-        file_actions=[(os.POSIX_SPAWN_DUP2, file, number) for number, file in enumerate(files)],
-        setpgroup=0,
-        setsigmask=[],
-        setsigdef=signal.valid_signals(),
-    )
+    ours = {kind: resource.getrlimit(kind) for kind in map(KINDS.__getitem__, limits)}
+    lower = {KINDS[name]: least(most, *ours[KINDS[name]]) for name, most in limits.items()}
+    try:
+        for kind, most in lower.items():
+            resource.setrlimit(kind, (most, ours[kind][1]))
+        agent = os.posix_spawn(
+            program,
+            argv,
+            env,
+            file_actions=[(os.POSIX_SPAWN_DUP2, file, number) for number, file in enumerate(files)],
+            setpgroup=0,
+            setsigmask=[],
+            setsigdef=signal.valid_signals(),
+        )
+    finally:
+        for kind, former in ours.items():
+            resource.setrlimit(kind, former)
+    hold(agent, lower)
     os.chdir("/")
     for file in files:
         os.close(file)
     return agent
+
+
+def least(wanted: int, *former: int) -> int:
+    """The lowest limit: nobody gets more than we have ourselves."""
+    return min([wanted, *(each for each in former if each != resource.RLIM_INFINITY)])
+
+
+def hold(agent: int, lower: dict[int, int]) -> None:
+    """What the agent inherited as its limits it can no longer raise."""
+    try:
+        for kind, most in lower.items():
+            resource.prlimit(agent, kind, (most, most))
+    except OSError:
+        return  # it has ended, or runs as somebody else
+
+
+def give_way(agent: int, nice: int) -> None:
+    """Have the agent come after the daemon: for processor time, and when the kernel must end somebody."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, agent, min(19, os.getpriority(os.PRIO_PROCESS, agent) + nice))
+        file = os.open(f"/proc/{agent}/oom_score_adj", os.O_RDWR)
+    except OSError:
+        return  # it has ended, or this kernel has no such file
+    try:
+        if int(os.read(file, 16)) < OOM_SCORE:
+            os.pwrite(file, b"%d" % OOM_SCORE, 0)
+    except OSError:
+        return
+    finally:
+        os.close(file)
+
+
+def used() -> str:
+    """Processor seconds of all that was reaped, and the bytes that the largest of them held."""
+    all_of_them = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return f"{all_of_them.ru_utime + all_of_them.ru_stime:.3f} {all_of_them.ru_maxrss * 1024}"
 
 
 def reap() -> tuple[dict[int, int], bool]:
@@ -215,7 +269,7 @@ def tend(agent: int, who: str, status: Status, logs: list[Log], leftovers: Itera
         now = time.monotonic()
         if agent in codes:
             code = codes[agent]
-            status.record(f"exit {code} {who}" if code >= 0 else f"signal {-code} {who}")
+            status.record(f"exit {code} {who} {used()}" if code >= 0 else f"signal {-code} {who} {used()}")
             agent, act, look = 0, now, now  # 0: an adopted child may get the same pid later
         elif status.unwritten:
             status.record(status.unwritten)
@@ -251,7 +305,8 @@ def main(directory: str) -> None:
         logs = [Log(path, spec["log_cap"]) for path in {spec["stdout"], spec["stderr"]}]
         leftovers = end_leftovers(spec["leftover_grace"]) if spec["leftovers"] == "end" else iter(())
         files = spec["stdin"] or os.devnull, spec["stdout"], spec["stderr"]
-        agent = start(spec["argv"], spec["cwd"], spec["env"], *files)
+        agent = start(spec["argv"], spec["cwd"], spec["env"], *files, spec.get("rlimits") or {})
+        give_way(agent, spec.get("nice") or 0)
     except Exception as error:
         status.record(f"spawn_failed {status.who} {type(error).__name__}: {error}")
         return

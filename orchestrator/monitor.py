@@ -39,8 +39,9 @@ from orchestrator.traces import (
     prepared,
     told_from,
 )
-from orchestrator.verdict import Limit, Verdict, between_looks, limits, verdict
+from orchestrator.verdict import Limit, Verdict, between_looks, beyond_a_file, limits, verdict
 from orchestrator.waiting import first_of, looks
+from orchestrator.weighing import Scales
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class Monitor:
         self._said: dict[int, set[tuple[str, str | None]]] = {}
         self._farewell = Farewell(board, settings, spawner, self._told)
         self._spools = Spools(board, settings, spawner.directory, wake)
+        self._scales = Scales(board, settings, spawner.marker, self._over_limit, self._told)
 
     def begin(self, attempt_id: int, token: str | None = None) -> None:
         """Begin the life of an attempt: start it (a claim's token) or adopt it (None)."""
@@ -69,6 +71,7 @@ class Monitor:
             self._lives[attempt_id] = asyncio.create_task(
                 self._guarded(attempt_id, token), name=f"attempt {attempt_id}"
             )
+            self._scales.begin(lambda: bool(self._lives))
 
     async def reconcile(self) -> None:
         """Begin the lives that are missing, and tell those whose attempt has ended on the board."""
@@ -116,6 +119,7 @@ class Monitor:
 
     async def leave(self) -> None:
         """Watch no longer; what runs goes on and is adopted by the next start."""
+        await self._scales.leave()
         for life in list(self._lives.values()):
             life.cancel()
         await asyncio.gather(*self._lives.values(), return_exceptions=True)
@@ -280,6 +284,13 @@ class Monitor:
         await self._board.write(end, row["id"], over)
         return None
 
+    async def _over_limit(self, attempt_id: int, sentence: str) -> None:
+        """End an attempt whose processes use too much, unless it has reported meanwhile."""
+        if not await self._spools.take(attempt_id, final=False):
+            await self._board.write(end, attempt_id, Verdict("over_limit", sentence))
+        if attempt_id in self._news:
+            self._news[attempt_id].set()
+
     async def _last_status(self, attempt_id: int, launcher: Identity) -> Status | None:
         """The status once it is final, or as it is when the launcher is gone."""
         directory = self._spawner.directory(attempt_id)
@@ -296,7 +307,7 @@ class Monitor:
         config = await self._agent_config(attempt_id)
         directory = self._spawner.directory(attempt_id)
         result = await asyncio.to_thread(result_of, config, directory, status.code if status else None)
-        found = verdict(status, result)
+        found = beyond_a_file(verdict(status, result), config.limits.file_bytes if config else None)
         if found.outcome == "no_report" and not self._calls_back(config):
             await hand_in_stdout(self._board, attempt_id, directory)
         if found.outcome in ("crashed", "killed", "lost", "no_report"):

@@ -176,6 +176,13 @@ def _looked_at(name: str, agent: AgentConfig, found: str) -> Iterator[tuple[Leve
         yield from program_check.looked_at(agent, PROGRAMS[agent.runner], found)
 
 
+def _containment(settings: Settings) -> Findings:
+    from orchestrator import containment_check
+
+    for level, agent, sentence in containment_check.looked_at(settings):
+        yield Finding(level, f"agent {agent}", sentence, exits.MISSING)
+
+
 def _reviewers(settings: Settings) -> Findings:
     """Reviews that are asked of nobody: they become a person's, which may not be what was meant."""
     for agent in (None, *settings.agents):
@@ -300,5 +307,5 @@ def _is_open(path: Path) -> bool:
 
 
 LOOKS: tuple[Callable[[Settings], Findings], ...] = (
-    _platform, _sqlite, _config, _prompts, _agents, _reviewers, _slots, _board, _state, _token, _api,
+    _platform, _sqlite, _config, _prompts, _agents, _containment, _reviewers, _slots, _board, _state, _token, _api,
 )  # fmt: skip

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from orchestrator import census
 from orchestrator.census import MARKER, Scan
@@ -80,12 +80,14 @@ async def stop(
     *,
     graceful: int = signal.SIGTERM,
     grace: float,
+    spared: Identity | None = None,
     on_signal: OnSignal = lambda number, met: None,
     give_up: float = GIVE_UP_SECONDS,
 ) -> bool:
     """End every process of an attempt. True: proved gone. False: somebody is left `give_up` seconds after KILL.
 
     All but the launcher get `graceful`, have `grace` seconds, then get KILL until two scans in a row find nobody.
+    `spared`: the agent's sandbox; it does not get `graceful`, for its end would take all inside along, without grace.
     The launcher leaves by itself when its last descendant has ended, and writes the answer before; only if it stays
     it gets KILL too. `on_signal(number, whom)` is called with the graceful signal and with every round of KILL.
     """
@@ -94,7 +96,7 @@ async def stop(
     def scan(look: census.Census) -> Scan:
         return _scan(look, marker, launcher, agent)
 
-    told = scan(await census.shared())[0] - {launcher}
+    told = scan(await census.shared())[0] - {launcher, spared}
     if told:
         await asyncio.to_thread(_send, graceful, told)
     on_signal(graceful, told)
@@ -149,7 +151,8 @@ def _send(number: int, whom: set[Identity]) -> bool:
 class Status:
     """What `status` says. `unknown`: the file is empty or torn; no agent runs before `starting` is on the disk.
 
-    `code` is set for `exit`, `signal` for `signal`, `message` for `spawn_failed`.
+    `code` is set for `exit`, `signal` for `signal`, `message` for `spawn_failed`. `cpu_seconds`, `rss_bytes`: what all
+    that had ended by then had used, and what the largest of them had held.
     """
 
     phase: Phase
@@ -158,6 +161,8 @@ class Status:
     code: int | None = None
     signal: int | None = None
     message: str | None = None
+    cpu_seconds: float = 0.0
+    rss_bytes: int = 0
 
 
 def read_status(directory: Path) -> Status | None:
@@ -183,10 +188,10 @@ def _status(text: str) -> Status:
             return Status("starting", _one(launcher))
         case ["running", a, b, *agent]:
             return Status("running", _one([a, b]), _one(agent))
-        case ["exit", code, a, b, *agent]:
-            return Status("exit", _one([a, b]), _one(agent), code=int(code))
-        case ["signal", number, a, b, *agent]:
-            return Status("signal", _one([a, b]), _one(agent), signal=int(number))
+        case ["exit", code, a, b, c, d, *used]:
+            return Status("exit", _one([a, b]), _one([c, d]), code=int(code), **_used(used))
+        case ["signal", number, a, b, c, d, *used]:
+            return Status("signal", _one([a, b]), _one([c, d]), signal=int(number), **_used(used))
         case ["spawn_failed", a, b, *_]:
             return Status("spawn_failed", _one([a, b]), message=text.rstrip().split(" ", 3)[3])
     return Status("unknown")
@@ -195,6 +200,11 @@ def _status(text: str) -> Status:
 def _one(words: list[str]) -> Identity:
     pid, start = map(int, words)
     return Identity(pid, start)
+
+
+def _used(words: list[str]) -> dict[str, Any]:
+    """Nothing in a status that an older launcher wrote."""
+    return {"cpu_seconds": float(words[0]), "rss_bytes": int(words[1])} if words else {}
 
 
 def void(directory: Path) -> bool:

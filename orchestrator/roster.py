@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from blackboard import accounts, agents, day_budgets
 from blackboard.board import Tx
 from blackboard.budgets import Budget
+from orchestrator.runners.table import memory_of
 
 if TYPE_CHECKING:
     from orchestrator.config import Settings
@@ -45,7 +46,8 @@ def _put(tx: Tx, settings: Settings, name: str) -> None:
     if agent.account is not None:
         accounts.put_account(tx, agent.account, settings.account(agent.account).cold_after_seconds)
     agents.put_agent(
-        tx, name, runner=agent.runner, enabled=agent.enabled, max_live=agent.max_live, roles=agent.roles, account=agent.account
+        tx, name, runner=agent.runner, enabled=agent.enabled, max_live=agent.max_live, roles=agent.roles, account=agent.account,
+        memory_bytes=memory_of(agent),
     )  # fmt: skip
     own = agent.budget
     day_budgets.put_agent(tx, name, Budget(own.day_usd, own.day_tokens), own.action or settings.budget.action)

@@ -25,11 +25,13 @@ from blackboard.session_keys import SessionKey, of_work
 from blackboard.tokens import redact
 from orchestrator import processes, resuming, traces
 from orchestrator.config import AgentConfig, Settings
+from orchestrator.config_contain import is_preset
 from orchestrator.logfile import end_of
 from orchestrator.processes import Identity
 from orchestrator.runners.runner import Place, Run, environment, launch_plan
 from orchestrator.runners.table import runner_of
 from orchestrator.workspaces import NotReady, Workspaces, branch_at, place_of, planned
+from orchestrator.wrapping import NoSandbox, Wrapping
 from prompts import kit
 from prompts.render import Prompt, PromptError, compose
 from prompts.shelf import OURS
@@ -57,6 +59,7 @@ class Spawner:
         self._settings = settings
         self._base_url = base_url
         self.workspaces = Workspaces(board, settings)
+        self._wrapping = Wrapping(settings)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="spawn")
 
     def close(self) -> None:
@@ -78,7 +81,9 @@ class Spawner:
             await self.workspaces.hand_over(attempt_id, brief, place, agent)
         except (NotReady, OSError) as error:
             raise SpawnError("spawn_failed", str(error)) from error
-        launcher = await self._in_pool(self._launch, attempt_id, token, prompt, brief, place, agent)
+        launcher, unwrapped = await self._in_pool(self._launch, attempt_id, token, prompt, brief, place, agent)
+        if unwrapped:
+            await self._board.write(attempts.tell, attempt_id, "unsandboxed", unwrapped)
         identity = processes.identity(launcher.pid) or Identity(launcher.pid, 0)
         await self._board.write(
             attempts.spawned, attempt_id, pid=identity.pid, start=identity.start, boot_id=self._board.clock.boot_id(),
@@ -121,18 +126,22 @@ class Spawner:
 
     def _launch(
         self, attempt_id: int, token: str, prompt: Prompt, brief: dict[str, Any], place: Place, agent: AgentConfig
-    ) -> subprocess.Popen[bytes]:
-        """Write the attempt's files and start its launcher. Blocking."""
+    ) -> tuple[subprocess.Popen[bytes], str | None]:
+        """Write the attempt's files and start its launcher; why it runs without the sandbox it has. Blocking."""
         marker = self.marker(attempt_id)
         runner, run = runner_of(agent), Run(brief["agent"], agent, brief, place, self._base_url, prompt.text)
         words = runner.argv(run)
         words[0] = _program(words[0])
         env = environment(agent, os.environ, marker, runner.environment(run), run.told)
         boot = self._board.clock.boot_id()
-        plan = launch_plan(agent, words, env, place, boot, brief["claimed_at"], stdin=runner.stdin(agent))
         try:
             place.workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
             traces.leave_to(place.directory, brief["claimed_at"])
+            wrapped = self._wrapping.wrapped(run, env.get("HOME", "/"), self._board.clock.boot())
+            plan = launch_plan(
+                agent, wrapped.words + words, env, place, boot, brief["claimed_at"],
+                stdin=runner.stdin(agent), sandboxed=is_preset(agent) and bool(wrapped.words),
+            )  # fmt: skip
             _make_directory(place.spool)
             _write(place.prompt, prompt.text)
             _write(place.curl_conf, kit.curl_config(token))
@@ -143,7 +152,9 @@ class Spawner:
             )
             ack = agent.ack if brief["role"] == "executor" else None
             _write(place.launch, json.dumps({**plan, "ack": ack, "told_from": _told(prompt, brief)}))
-            return processes.launch(place.directory, marker=marker)
+            return processes.launch(place.directory, marker=marker), wrapped.without
+        except NoSandbox as error:
+            raise SpawnError("spawn_failed", str(error)) from error
         except OSError as error:
             raise SpawnError(
                 "spawn_failed", f"the attempt's files or its launcher could not be made: {error}"

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 CLAIMS_AT_ONCE = 16
 CLEAN_SECONDS = 10.0  # between two looks whether the time of a workspace has come
 EVENTS_AT_ONCE = 100
+MEMORY_PAUSE = 5.0  # seconds between two looks while nothing but other programs' memory holds a task
 Announce = Callable[[Mapping[str, Any]], None]
 
 
@@ -285,6 +286,8 @@ class Orchestrator:
         )
         try:
             due = await self._board.read_first(claims.next_time, self._board.clock.now())
+            if await self._board.read_first(claims.held_by_memory, now, room(self._settings, now)):
+                longest = min(longest, MEMORY_PAUSE)
         except sqlite3.Error:
             return 1.0
         if due is None:

@@ -72,6 +72,15 @@ def told_from(directory: Path) -> str | None:
     return json.dumps(found) if isinstance(found, dict) else None
 
 
+def sandbox_of(directory: Path, agent: Identity | None) -> Identity | None:
+    """The sandbox that the agent of this attempt runs in: the process its launcher started; None where it has none."""
+    try:
+        plan = json.loads((directory / "launch.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return agent if isinstance(plan, dict) and plan.get("sandboxed") else None
+
+
 def prepared(directory: Path) -> bool:
     """Whether the directory is the one an attempt was started from: what its launcher reads is in it."""
     return (directory / "launch.json").exists()

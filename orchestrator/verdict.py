@@ -9,6 +9,7 @@ import signal
 from typing import NamedTuple
 
 from blackboard.record import Record
+from blackboard.sizes import in_words
 from orchestrator.processes import Status
 from orchestrator.runners.result import Result
 
@@ -95,6 +96,16 @@ def _name(number: int | None) -> str:
         return signal.Signals(number or 0).name
     except ValueError:
         return f"signal {number}"
+
+
+def beyond_a_file(found: Verdict, file_bytes: int | None) -> Verdict:
+    """The same, unless the kernel ended it for writing beyond its limit; a shell or a sandbox tells that as 128 and more."""
+    if file_bytes is None or (found.signal != signal.SIGXFSZ and found.code != 128 + signal.SIGXFSZ):
+        return found
+    return found._replace(
+        outcome="over_limit",
+        detail=f"it wrote a file beyond the limit of {in_words(file_bytes)} for one file (its logs count too)",
+    )
 
 
 class Limit(NamedTuple):

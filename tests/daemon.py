@@ -63,10 +63,15 @@ class House:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port = free_port()
+        self.path = os.environ["PATH"]
         self.daemon: subprocess.Popen[bytes] | None = None
         self.agents: dict[str, dict[str, Any]] = {}
         self.tables: dict[str, dict[str, object]] = {
-            "tick": {"foreign_poll_seconds": 0.2, "source_poll_seconds": 0.2},
+            "tick": {
+                "foreign_poll_seconds": 0.2,
+                "source_poll_seconds": 0.2,
+                "memory_share": 0,
+            },  # not this machine's load
             "policy": {"review": "auto", "backoff_seconds": 0.05, "settle_seconds": 5.0},
         }
         for name, table in tables.items():
@@ -117,7 +122,7 @@ bb() {{ "$helper" "$@"; }}
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"}
+        return {"PATH": self.path, "HOME": str(self.folder), "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"}
 
     def call(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the orchestrator to its end."""
@@ -218,6 +223,11 @@ bb() {{ "$helper" "$@"; }}
 
     def outcomes(self, task: int) -> list[str | None]:
         return [attempt["outcome"] for attempt in self.attempts(task)]
+
+    def ended_attempt(self, task: int) -> sqlite3.Row:
+        """The first attempt of a task, once it has ended."""
+        until(lambda: self.attempts(task) and self.attempts(task)[0]["ended_at"], story=lambda: self.story(task))
+        return self.attempts(task)[0]
 
     def events(self, task: int, *verbs: str) -> list[sqlite3.Row]:
         found = self.rows("SELECT * FROM events WHERE task_id = :task ORDER BY id", task=task)

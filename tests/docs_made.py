@@ -111,7 +111,8 @@ def task_gates() -> str:
               "budget": "the agent, or all agents together, have spent their budget of the day",
               "account": "its account is paused or limited, or one attempt on it goes first",
               "free": "the agent has as many attempts not gone as its `max_live`",
-              "room": "all agents together have as many as `tick.max_live`"}  # fmt: skip
+              "room": "all agents together have as many as `tick.max_live`",
+              "memory": "the memory it needs is promised to others, or not free now"}  # fmt: skip
     found += [(f"`{gate.name}`", "the agent", closed[gate.name]) for gate in gates.AGENT_GATES]
     return _table(("gate", "asked of", "closed when"), found)
 

@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from orchestrator.config import Account, AgentConfig, Api, PolicyNumbers, Project, Prompts, Settings, Slots, Tick
 from orchestrator.config_budget import AgentBudget, BoardBudget
+from orchestrator.config_contain import Limits
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_program import Program
 from orchestrator.config_workspaces import Hooks, Workspaces, Worktree
@@ -29,6 +30,7 @@ TABLES: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("`[budget]`", "budget.", BoardBudget),
     ("`[[projects]]`", "projects.", Project),
     ("`[agents.NAME]`", "agents.NAME.", AgentConfig),
+    ("`[agents.NAME.limits]`", "agents.NAME.limits.", Limits),
     ("`[agents.NAME.openclaw]`", "agents.NAME.openclaw.", Openclaw),
     ("`[agents.NAME.program]`", "agents.NAME.program.", Program),
     ("`[agents.NAME.budget]`", "agents.NAME.budget.", AgentBudget),
@@ -58,6 +60,7 @@ MEANINGS: Mapping[str, str] = {
     "api.tls_key": "Its private key in PEM.",
     "api.allow_insecure_bind": "Listen on a reachable address without TLS, because something else encrypts.",
     "tick.max_live": "Attempts not gone at once, all agents together.",
+    "tick.memory_share": "What all living attempts together may be known to need, as a share of the machine's memory; also nothing starts without free memory for it. 0: nobody looks.",
     "tick.longest_pause_seconds": "The longest sleep when nothing is due.",
     "tick.foreign_poll_seconds": "How often the daemon looks whether somebody else wrote to the board.",
     "tick.max_checks": "Checks of what was handed in that are run at once, all tasks together.",
@@ -119,6 +122,18 @@ MEANINGS: Mapping[str, str] = {
     "agents.NAME.wake": "`true`: it is only woken and fetches its task itself: [templates](templates.md#agents-that-are-only-woken).",
     "agents.NAME.wake_ack": "What a woken agent answers, alone on the last line it prints.",
     "agents.NAME.policy": "Keys of `[policy]` for this agent's tasks; `[agents.NAME.policy]` is the same as a table.",
+    "agents.NAME.wrap": 'A sandbox: `"bwrap"`, or words put before the program ([how](operating.md#containment)).',
+    "agents.NAME.require_sandbox": "`true`: where the sandbox does not work, nothing is started.",
+    "agents.NAME.writable": 'With `wrap = "bwrap"`: what else it may write to.',
+    "agents.NAME.hidden": 'With `wrap = "bwrap"`: what else it does not see.',
+    "agents.NAME.limits": "What one attempt may use: its own table, below.",
+    "agents.NAME.memory": 'The memory one attempt is known to need, in bytes or as `"2 GiB"`, for [the memory gate](operating.md#containment). 0: not looked at.',
+    "agents.NAME.nice": "How much it steps back for others when the processor is busy.",
+    "agents.NAME.limits.memory_bytes": 'Memory of all its processes together, in bytes or as `"2 GiB"`.',
+    "agents.NAME.limits.processes": "Processes at once; a sandbox has two of its own.",
+    "agents.NAME.limits.cpu_seconds": "Processor time of all its processes together.",
+    "agents.NAME.limits.file_bytes": "The largest file it may write; its logs are files too.",
+    "agents.NAME.limits.open_files": "Files that one process may have open.",
     "agents.NAME.openclaw": 'Only for `runner = "openclaw"`: its own table, below.',
     "agents.NAME.openclaw.mode": "A turn through a running gateway, an embedded one (`--local`), or a headless one (`agent exec`).",
     "agents.NAME.openclaw.binary": "The program.",
@@ -165,6 +180,10 @@ DEFAULTS: Mapping[str, str] = {
     "agents.NAME.worktree.repository": "a plain folder",
     "agents.NAME.worktree.branch": "`task/{task}`, or `agent/{agent}` for one of the agent's own",
     "agents.NAME.hooks": "none",
+    "agents.NAME.wrap": "none",
+    "agents.NAME.limits": "see below",
+    "agents.NAME.memory": "as known of the runner",
+    **{f"agents.NAME.limits.{name}": "no limit" for name in Limits.model_fields},
     "agents.NAME.openclaw": "see below",
     "agents.NAME.openclaw.agent": "the same name",
     "agents.NAME.openclaw.state_dir": "openclaw's own",

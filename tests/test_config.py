@@ -153,6 +153,7 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
         "max_body_bytes": 2048, "log_cap_bytes": 8192,
         "templates": "/t", "wake": True, "wake_ack": "AWAKE", "action": "stop", "workspace_per": "agent", "repository": "/r",
         "base": "main", "branch": "b/{task}", "after_create": ["a"], "before_run": ["b", "{task}"], "after_run": ["c"], "before_remove": ["d"],
+        "memory_share": 0.5, "file_bytes": 65536, "open_files": 16, "wrap": ["nice"], "writable": ["/a"], "hidden": ["/b"],
     }  # fmt: skip
     value = values.get(path[-1], False if "_" in path[-1] and path[-1].split("_")[0] in FLAGS else 7)
     value = False if path[-1] == "enabled" else value
@@ -164,6 +165,8 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
     text = "[agents.'Code-Bot.1']\nargv = ['x']\n"
     if path == ("accounts",):
         text += "account = 'a'\n"
+    if path[-1] in ("writable", "hidden"):
+        text += "wrap = 'bwrap'\n"
     if "openclaw" in path:
         text = "[agents.'Code-Bot.1']\nrunner = 'openclaw'\nopenclaw = { agent = 'x' }\n"
     if "program" in path:
@@ -182,7 +185,7 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
         assert shown == value
 
 
-FLAGS = ("allow", "needs", "waits", "calls")
+FLAGS = ("allow", "needs", "waits", "calls", "require")
 
 
 def test_the_name_of_an_agents_own_variable_keeps_its_case(tmp_path: Path) -> None:
@@ -194,7 +197,10 @@ def test_the_name_of_an_agents_own_variable_keeps_its_case(tmp_path: Path) -> No
 
 
 def test_relative_paths_begin_where_they_were_written(tmp_path: Path) -> None:
-    text = "state_dir = 'state'\n[slots]\nfiles = ['day.toml', '/abs.json']\n[agents.w]\nargv = ['./run', './x']\n"
+    text = (
+        "state_dir = 'state'\n[slots]\nfiles = ['day.toml', '/abs.json']\n[agents.w]\nargv = ['./run', './x']\n"
+        "wrap = 'bwrap'\nwritable = ['cache', '~/mine']\n[agents.v]\nargv = ['x']\nwrap = ['./box', './y']\n"
+    )
     file = write(tmp_path / "conf", text)
 
     settings = load(file, cwd=tmp_path, environ={"ORCH_BOARD": "here.db"})
@@ -203,6 +209,9 @@ def test_relative_paths_begin_where_they_were_written(tmp_path: Path) -> None:
     assert settings.state_dir == tmp_path / "conf" / "state"
     assert settings.slots.files == (tmp_path / "conf" / "day.toml", Path("/abs.json"))
     assert settings.agents["w"].argv == (str(tmp_path / "conf" / "run"), "./x")
+    assert settings.agents["w"].wrap == ("bwrap",)
+    assert settings.agents["w"].writable == (tmp_path / "conf" / "cache", Path.home() / "mine")
+    assert settings.agents["v"].wrap == (str(tmp_path / "conf" / "box"), "./y")
 
 
 def test_the_state_is_beside_the_board_unless_told_otherwise(tmp_path: Path) -> None:
@@ -327,7 +336,10 @@ def test_a_policy_is_resolved_from_the_general_to_the_special(tmp_path: Path) ->
     ("table", "sentence"),
     [
         ("argv = ['x']\nsession_max_attempts = 3", "session_max_attempts is for runners that go on with a session"),
-        ("runner = 'codex'\nsession_max_tokens = 9", "session_max_tokens means nothing where each attempt has a session"),
+        (
+            "runner = 'codex'\nsession_max_tokens = 9",
+            "session_max_tokens means nothing where each attempt has a session",
+        ),
         ("runner = 'mini-swe-agent'\nsession_scope = 'task'", "mini-swe-agent keeps no sessions"),
     ],
 )

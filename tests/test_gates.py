@@ -14,7 +14,7 @@ from blackboard.board import Board, Tx
 from blackboard.checks import Check
 from blackboard.clock import plus
 from blackboard.days import day_of
-from blackboard.gates import AGENT_GATES, AUTHOR, PROOF_GATES, REVIEW_GATES, TASK_GATES, Room
+from blackboard.gates import AGENT_GATES, AUTHOR, PROOF_GATES, REVIEW_GATES, TASK_GATES, Memory, Room
 from blackboard.pauses import EVERYTHING, Target
 from blackboard.policy import Policy
 from tests import scenes
@@ -33,9 +33,9 @@ def fresh(tx: Tx) -> list[bytes]:
     return [tokens.digest(f"bbt_{len(tx.all('SELECT 1 FROM attempts'))}")]
 
 
-def room(most: int) -> Room:
+def room(most: int, memory: Memory | None = None) -> Room:
     """Places for so many attempts, on the day on which every clock here starts."""
-    return Room(most, day_of(START, "UTC"))
+    return Room(most, day_of(START, "UTC"), memory)
 
 
 def later(tx: Tx, seconds: float) -> Tx:
@@ -54,6 +54,7 @@ class Gate(NamedTuple):
     opens: Callable[[Tx], Tx]
     says: str
     most: tuple[int, int] = (99, 99)
+    memory: tuple[Memory | None, Memory | None] = (None, None)
 
 
 def sql(*statements: str) -> Callable[[Tx], Tx]:
@@ -133,6 +134,9 @@ def first_call(tx: Tx) -> Tx:
 
 LIMITED = f"UPDATE accounts SET limited_at = '{START}', limited_until = '{plus(START, HOUR)}', limit_reason = '429' WHERE id = 'agent:ada'"
 REVIEW_LIMITED = LIMITED.replace("ada", "eve")
+GIB = 2**30
+ROOMY = Memory(most=8 * GIB, available=99 * GIB, reserve=GIB // 2)
+PRESSED = Memory(most=8 * GIB, available=2 * GIB, reserve=GIB // 2)
 
 GATES = [
     Gate("pending", lambda tx: scenes.post_at(tx, "blocked"), sql("UPDATE tasks SET status = 'pending'"), "it is blocked, not pending"),
@@ -152,6 +156,7 @@ GATES = [
          "agent ada has spent 5.02 of 5 USD today; the next day begins at 2026-02-01T00:00:00.000Z"),
     Gate("free", task_of_a_busy_agent, sql("UPDATE agents SET max_live = 2"), "ada is busy: 1 of 1 attempts live"),
     Gate("room", task_of_a_busy_agent, sql("UPDATE agents SET max_live = 2"), "all 1 places are taken", (1, 2)),
+    Gate("memory", task_and("UPDATE agents SET memory_bytes = 2 << 30"), sql(), "ada needs 2 GiB of memory", memory=(PRESSED, ROOMY)),
 ]  # fmt: skip
 
 
@@ -198,6 +203,7 @@ REVIEWS = [
     Gate("account", and_then(review_of(), REVIEW_LIMITED), lambda tx: later(tx, HOUR), "account agent:eve is limited until 2026-01-31T10:00:00.000Z: 429"),
     Gate("free", review_of_a_busy_agent, sql("UPDATE agents SET max_live = 2"), "eve is busy: 1 of 1 attempts live"),
     Gate("room", review_of_a_busy_agent, sql("UPDATE agents SET max_live = 2"), "all 1 places are taken", (1, 2)),
+    Gate("memory", and_then(review_of(), "UPDATE agents SET memory_bytes = 2 << 30"), sql(), "eve needs 2 GiB of memory", memory=(PRESSED, ROOMY)),
     Gate("author", and_then(review_of("role:smith"), "UPDATE agents SET enabled = 0 WHERE id = 'bob'", "INSERT INTO agent_roles VALUES ('eve', 'cook')"),
          sql("UPDATE tasks SET reviewer = 'role:cook'"), "agent ada has worked on it"),
 ]  # fmt: skip
@@ -209,18 +215,18 @@ async def test_a_closed_gate_holds_a_review_and_says_so(board: Board, gate: Gate
         task = gate.closes(tx)
         if gate.name == "room":
             tx.run("UPDATE agents SET max_live = 2")
-        told = explaining.why(tx, task, tx.now, room(gate.most[0]))
+        told = explaining.why(tx, task, tx.now, room(gate.most[0], gate.memory[0]))
         assert closed(told) == ({gate.name, "enabled"} if gate.name == "author" else {gate.name})
         assert gate.says in told["sentence"] and not told["claimable"]
         assert f"orchestrator approve {task}" in told["sentence"]
         if gate.name != "author":  # that one is handed over to a person
-            assert claims.claim_due(tx, hashes(9), room(gate.most[0])) == []
+            assert claims.claim_due(tx, hashes(9), room(gate.most[0], gate.memory[0])) == []
 
         tx = gate.opens(tx)
-        told = explaining.why(tx, task, tx.now, room(gate.most[1]))
+        told = explaining.why(tx, task, tx.now, room(gate.most[1], gate.memory[1]))
         assert closed(told) == set() and told["claimable"]
         assert "passes every gate" in told["sentence"]
-        [attempt] = claims.claim_due(tx, hashes(9), room(gate.most[1]))
+        [attempt] = claims.claim_due(tx, hashes(9), room(gate.most[1], gate.memory[1]))
         assert (scenes.latest(tx, task)["id"], scenes.latest(tx, task)["role"]) == (attempt, "reviewer")
 
     assert await tried(board, life) is None
@@ -249,17 +255,17 @@ async def test_a_closed_gate_holds_its_task_and_says_so(board: Board, gate: Gate
         task = gate.closes(tx)
         if gate.name == "room":
             tx.run("UPDATE agents SET max_live = 2")
-        told = explaining.why(tx, task, tx.now, room(gate.most[0]))
+        told = explaining.why(tx, task, tx.now, room(gate.most[0], gate.memory[0]))
         assert closed(told) == {gate.name}
         assert gate.says in " ".join(sentences(told)) and not told["claimable"]
         assert gate.name == "pending" or gate.says in told["sentence"]
-        assert claims.claim_due(tx, hashes(9), room(gate.most[0])) == []
+        assert claims.claim_due(tx, hashes(9), room(gate.most[0], gate.memory[0])) == []
 
         tx = gate.opens(tx)
-        told = explaining.why(tx, task, tx.now, room(gate.most[1]))
+        told = explaining.why(tx, task, tx.now, room(gate.most[1], gate.memory[1]))
         assert closed(told) == set() and told["claimable"]
         assert "passes every gate" in told["sentence"]
-        [attempt] = claims.claim_due(tx, hashes(9), room(gate.most[1]))
+        [attempt] = claims.claim_due(tx, hashes(9), room(gate.most[1], gate.memory[1]))
         assert scenes.latest(tx, task)["id"] == attempt
 
     assert await tried(board, life) is None
@@ -375,6 +381,7 @@ def populate(tx: Tx, chance: random.Random) -> None:
         if chance.random() < 0.2:
             pauses.pause(tx, Target("agent", name), reason="so", actor="person:root")
         agents.put_agent(tx, name, max_live=chance.randrange(4), enabled=chance.random() < 0.8, account=shared[name],
+                         memory_bytes=chance.choice([0, 0, GIB, 3 * GIB]),
                          roles=[row["role"] for row in tx.all(claims.ROLES, agent=name)])  # fmt: skip
 
 
@@ -464,23 +471,23 @@ def begin_review(tx: Tx, chance: random.Random, task: int) -> None:
         scenes.see_off(tx, task)
 
 
-def claimable(tx: Tx, most: int, seen: Counter[str]) -> list[tuple[int, str, int]]:
+def claimable(tx: Tx, place: Room, seen: Counter[str]) -> list[tuple[int, str, int]]:
     """What `why` says can be claimed now: (-priority, due time, id), the most urgent first."""
     found = []
     for row in tx.all("SELECT id, priority, due_at FROM tasks"):
-        told = explaining.why(tx, row["id"], tx.now, room(most))
+        told = explaining.why(tx, row["id"], tx.now, place)
         seen.update(closed(told))
         if told["claimable"]:
             found.append((-row["priority"], row["due_at"], row["id"]))
     return sorted(found)
 
 
-def one_by_one(tx: Tx, most: int, seen: Counter[str]) -> list[str]:
+def one_by_one(tx: Tx, place: Room, seen: Counter[str]) -> list[str]:
     """Claim until nothing can be claimed, each the most urgent of those that `why` calls claimable; their roles."""
     taken: list[str] = []
     while True:
-        expected = claimable(tx, most, seen)
-        attempts = claims.claim_due(tx, fresh(tx), room(most))
+        expected = claimable(tx, place, seen)
+        attempts = claims.claim_due(tx, fresh(tx), place)
         if not attempts:
             assert expected == []
             return taken
@@ -496,9 +503,10 @@ async def test_why_passes_every_gate_exactly_when_the_claim_takes_the_task(board
     def a_random_board(tx: Tx, seed: int) -> None:
         chance = random.Random(seed)
         populate(tx, chance)
-        most = chance.randrange(12)
+        free = chance.choice([GIB, 3 * GIB, 9 * GIB])
+        place = room(chance.randrange(12), Memory(most=chance.choice([4, 40]) * GIB, available=free, reserve=GIB // 2))
         for pause in (0.0, 0.001, 30.0, 60.0):
-            claimed.extend(one_by_one(later(tx, pause), most, seen))
+            claimed.extend(one_by_one(later(tx, pause), place, seen))
 
     seeds = random.randrange(2**32)
     for seed in range(seeds, seeds + 100):
@@ -513,13 +521,13 @@ async def test_claiming_many_at_once_claims_the_same_as_one_by_one(board: Board)
     def singly(tx: Tx, seed: int, most: int) -> list[tuple[int, str]]:
         populate(tx, random.Random(seed))
         made: list[int] = []
-        while more := claims.claim_due(tx, fresh(tx), room(most)):
+        while more := claims.claim_due(tx, fresh(tx), room(most, ROOMY)):
             made += more
         return whose(tx, made)
 
     def together(tx: Tx, seed: int, most: int) -> list[tuple[int, str]]:
         populate(tx, random.Random(seed))
-        return whose(tx, claims.claim_due(tx, hashes(99), room(most)))
+        return whose(tx, claims.claim_due(tx, hashes(99), room(most, ROOMY)))
 
     def whose(tx: Tx, made: list[int]) -> list[tuple[int, str]]:
         rows = {row["id"]: (row["task_id"], row["agent_id"]) for row in tx.all("SELECT * FROM attempts")}

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from blackboard.sizes import in_words
+from orchestrator.config import AgentConfig
 from orchestrator.config_loading import load
 from orchestrator.runners.program import MODEL
-from orchestrator.runners.table import PROGRAMS
+from orchestrator.runners.table import PROGRAMS, RUNNERS, memory_of
 from tests.layer_rules import ROOT
 from tests.programs.getting import SOURCES
 from tests.test_programs_real import REFUSED
@@ -48,3 +50,11 @@ def test_its_configuration_is_right(tmp_path: Path) -> None:
     file = tmp_path / "orchestrator.toml"
     file.write_text(block)
     assert load(file, environ={}).agents["ben"].program.model == "gpt-5-codex"
+
+
+@pytest.mark.parametrize("name", [name for name in RUNNERS if name != "command"])
+def test_its_memory_and_its_folders_are_told(name: str) -> None:
+    agent = AgentConfig.model_validate({"runner": name})
+    (row,) = re.findall(rf"^\| `{name}` \| (.* [MG]iB\b.*)$", PAGE, re.MULTILINE)
+    assert in_words(memory_of(agent)) in row
+    assert ", ".join(f"`{path}`" for path in RUNNERS[name].writes(agent)) in row

@@ -89,6 +89,17 @@ WRONG = {
     "an account of nobody": Wrong("[accounts.openai]\n", "accounts", "no agent draws on 'openai': set account = \"openai\" on its agents"),
     "an account's name": Wrong(agent('account = "agent:ada"'), "agents.ada.account", "is made of letters, digits"),
     "an unknown key of an account": Wrong("[accounts.a]\ncold = 1\n", "accounts.a.cold", "known are cold_after_seconds"),
+    # what holds an agent in
+    "a sandbox nobody knows": Wrong(agent('wrap = "jail"'), "agents.ada.wrap", 'write "bwrap", or a list of words'),
+    "a placeholder a sandbox does not have": Wrong(agent('wrap = ["box", "{hom}"]'), "agents.ada.wrap", "known are {agent}"),
+    "a sandbox that is required and not named": Wrong(agent("require_sandbox = true"), "agents.ada", 'set wrap = "bwrap"'),
+    "folders for a sandbox of their own": Wrong(agent('wrap = ["box"]\nhidden = ["/x"]'), "agents.ada", 'for wrap = "bwrap"'),
+    "a sandbox whose program is not there": Wrong(agent('wrap = ["no-such-box"]'), "ada", "is not in PATH: install it, or mend wrap",
+                                                  69, run=False),
+    "a size in other words": Wrong(agent('memory = "much"'), "agents.ada.memory", 'a text such as "512 MiB"'),
+    "an unknown limit": Wrong(agent("limits = { memory_byte = 1 }"), "agents.ada.limits.memory_byte", "did you mean memory_bytes?"),
+    "no process at all": Wrong(agent("limits = { processes = 0 }"), "agents.ada.limits.processes", "greater than or equal to 1"),
+    "more than all the memory": Wrong("[tick]\nmemory_share = 1.5\n", "tick.memory_share", "less than or equal to 1"),
     # paths
     "an empty board": Wrong('board = ""\n', "board", "name a path, or take the key out"),
     "a NUL in a path": Wrong('board = "a\\u0000b"\n', "board", "a NUL byte cannot be part of it"),

@@ -8,7 +8,7 @@ from orchestrator.runners import result_object
 from orchestrator.runners.found import cost, count, table
 from orchestrator.runners.program import ARGS, MODEL, SESSION, Program, unreadable
 from orchestrator.runners.result import Result
-from orchestrator.runners.runner import Ended
+from orchestrator.runners.runner import MIB, Ended
 
 
 def parse(ended: Ended) -> Result:
@@ -31,6 +31,8 @@ CLAUDE = Program(
     parse=parse,
     tried=(2, 1, 329),
     package="npm install -g @anthropic-ai/claude-code",
+    memory=220 * MIB,
+    writes=("~/.claude", "~/.claude.json"),
     env={
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_TELEMETRY": "1", "DISABLE_ERROR_REPORTING": "1",
         "DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_MAX_RETRIES": "1",

@@ -8,7 +8,7 @@ from orchestrator.runners.failures import kind_of
 from orchestrator.runners.found import count, less, objects, table, word
 from orchestrator.runners.program import ARGS, MODEL, SESSION, SETTING, Program, unreadable
 from orchestrator.runners.result import Result
-from orchestrator.runners.runner import Ended
+from orchestrator.runners.runner import MIB, Ended
 
 
 def parse(ended: Ended) -> Result:
@@ -47,6 +47,8 @@ CODEX = Program(
     parse=parse,
     tried=(0, 169, 0),
     package="npm install -g @openai/codex",
+    memory=145 * MIB,
+    writes=("~/.codex",),
     signal=signal.SIGINT,
     resume=(
         "exec", "resume", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", SETTING, ARGS,

@@ -11,7 +11,7 @@ from orchestrator.runners.failures import kind_of
 from orchestrator.runners.found import last_object, less, table, whole, word
 from orchestrator.runners.program import ARGS, MODEL, SESSION, Program, unreadable
 from orchestrator.runners.result import FailureKind, Result
-from orchestrator.runners.runner import Ended
+from orchestrator.runners.runner import MIB, Ended
 
 # An HTTP status as exit code, less 256: what is left of it. 42: what it was asked with cannot be, such as the session.
 OF_CODE: Mapping[int, FailureKind] = {42: "session", 145: "auth", 147: "auth", 173: "rate_limit", 247: "network"}
@@ -55,6 +55,8 @@ GEMINI = Program(
     parse=parse,
     tried=(0, 61, 0),
     package="npm install -g @google/gemini-cli",
+    memory=740 * MIB,
+    writes=("~/.gemini",),
     env={"GEMINI_CLI_NO_RELAUNCH": "true"},
     resume=(
         "--output-format", "json", "--approval-mode", "yolo", "--skip-trust", MODEL, "--resume", SESSION, ARGS, "--prompt=",

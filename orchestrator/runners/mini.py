@@ -9,7 +9,7 @@ from orchestrator.runners.failures import kind_of
 from orchestrator.runners.found import cost, less, table, whole, word
 from orchestrator.runners.program import ARGS, MODEL, PROMPT, REPORT, Program, unreadable
 from orchestrator.runners.result import Result
-from orchestrator.runners.runner import Ended
+from orchestrator.runners.runner import MIB, Ended
 
 SUBMITTED = "Submitted"
 
@@ -65,6 +65,8 @@ MINI = Program(
     parse=parse,
     tried=(2, 4, 6),
     package="pip install mini-swe-agent mcp",
+    memory=230 * MIB,
+    writes=("~/.config/mini-swe-agent",),
     env={
         "MSWEA_CONFIGURED": "true", "MSWEA_COST_TRACKING": "ignore_errors",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",

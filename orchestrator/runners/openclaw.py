@@ -11,7 +11,7 @@ import signal
 
 from orchestrator.config import AgentConfig
 from orchestrator.runners.openclaw_output import parse
-from orchestrator.runners.runner import QUIET, Elsewhere, Run, Runner, Stop, graceful
+from orchestrator.runners.runner import MIB, QUIET, Elsewhere, Run, Runner, Stop, graceful
 
 MOST_MESSAGE_BYTES = 4 * 1024 * 1024  # of --message-file
 GRACE = 20.0  # seconds: for a TERM to reach the gateway as an abort, with its retries
@@ -57,6 +57,11 @@ def _elsewhere(agent: AgentConfig) -> Elsewhere | None:
     return Elsewhere(its.probe, its.cancel, its.probe_every_seconds, its.hold_seconds, environment(agent))
 
 
+def _memory(agent: AgentConfig) -> int:
+    """The gateway holds its own memory, once for all."""
+    return (450 if agent.openclaw.mode == "gateway" else 1500) * MIB
+
+
 OPENCLAW = Runner(
     program=lambda agent: agent.openclaw.binary,
     argv=_argv,
@@ -65,6 +70,8 @@ OPENCLAW = Runner(
     stop=_stop,
     parse=parse,
     elsewhere=_elsewhere,
+    memory=_memory,
+    writes=lambda agent: (str(agent.openclaw.state_dir or "~/.openclaw"),),
     most_prompt_bytes=MOST_MESSAGE_BYTES,
     plain=plain,
     install="npm install -g openclaw",

@@ -8,7 +8,7 @@ from orchestrator.runners.failures import kind_of
 from orchestrator.runners.found import cost, objects, table, whole, word
 from orchestrator.runners.program import ARGS, MODEL, SESSION, Program, unreadable
 from orchestrator.runners.result import Result, Usage
-from orchestrator.runners.runner import Ended
+from orchestrator.runners.runner import MIB, Ended
 
 
 def parse(ended: Ended) -> Result:
@@ -67,6 +67,8 @@ OPENCODE = Program(
     resume=("run", "--format", "json", MODEL, "--session", SESSION, ARGS),
     same_folder=True,
     native="opencode-linux-x64/bin/opencode",
+    memory=630 * MIB,
+    writes=("~/.local/share/opencode", "~/.local/state/opencode", "~/.config/opencode", "~/.cache/opencode"),
     env={
         "OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1", "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
     },

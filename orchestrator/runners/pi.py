@@ -9,7 +9,7 @@ from orchestrator.runners.failures import kind_of
 from orchestrator.runners.found import cost, objects, table, whole, word
 from orchestrator.runners.program import ARGS, MODEL, SESSION, Program, unreadable
 from orchestrator.runners.result import FailureKind, Result, Status, Usage
-from orchestrator.runners.runner import Ended
+from orchestrator.runners.runner import MIB, Ended
 
 STATUSES: Mapping[str, Status] = {"stop": "ok", "error": "error", "length": "error", "aborted": "cancelled"}
 
@@ -76,5 +76,7 @@ PI = Program(
     package="npm install -g @mariozechner/pi-coding-agent",
     resume=("--print", "--mode", "json", "--offline", MODEL, "--session", SESSION, ARGS),
     same_folder=True,
+    memory=170 * MIB,
+    writes=("~/.pi",),
     env={"PI_OFFLINE": "1", "PI_SKIP_VERSION_CHECK": "1"},
 )

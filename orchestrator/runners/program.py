@@ -16,7 +16,7 @@ from typing import Any
 from orchestrator.config import AgentConfig
 from orchestrator.runners.failures import kind_of
 from orchestrator.runners.result import Result, Usage
-from orchestrator.runners.runner import QUIET, Ended, Run, Runner, Sessions, Stop, graceful
+from orchestrator.runners.runner import MIB, QUIET, Ended, Run, Runner, Sessions, Stop, graceful
 
 MODEL, ARGS = "{model}", "{args}"  # `--model X` where one is set; the operator's own words
 SETTING = "{setting}"  # the model as a setting, `-c model="X"`
@@ -32,7 +32,8 @@ class Program:
     `version_flag`: what makes it tell its version and end. `spent`: what its output says it has used while it still runs.
     `resume`: the words that go on with a session, none where it
     cannot; `same_folder`, `totals`: as in `Sessions`. `native`: where the package's installation leaves a stub when scripts
-    are off, the program that is meant, under node_modules on Linux.
+    are off, the program that is meant, under node_modules on Linux. `memory`: the most bytes that its processes held in a
+    small run. `writes`: where it keeps sessions, settings and caches.
     """
 
     binary: str
@@ -50,6 +51,8 @@ class Program:
     same_folder: bool = False
     totals: tuple[str, ...] = ()
     native: str | None = None
+    memory: int = 256 * MIB
+    writes: tuple[str, ...] = ()
 
     @property
     def quiet(self) -> dict[str, str]:
@@ -106,6 +109,8 @@ def runner(program: Program) -> Runner:
         stop=stop,
         parse=program.parse,
         spent=program.spent,
+        memory=lambda _agent: program.memory,
+        writes=lambda _agent: program.writes,
         most_prompt_bytes=MOST_ARGUMENT if PROMPT in program.words else None,
         report_file=program.report_file,
         install=program.package,

@@ -8,7 +8,7 @@ from orchestrator.runners import result_object
 from orchestrator.runners.found import less, table
 from orchestrator.runners.program import ARGS, MODEL, SESSION, Program, unreadable
 from orchestrator.runners.result import Result
-from orchestrator.runners.runner import Ended
+from orchestrator.runners.runner import MIB, Ended
 
 
 def parse(ended: Ended) -> Result:
@@ -30,4 +30,6 @@ QWEN = Program(
     resume=("--output-format", "json", "--approval-mode", "yolo", MODEL, "--resume", SESSION, ARGS),
     same_folder=True,
     totals=("input_tokens", "cached_tokens", "output_tokens"),
+    memory=2150 * MIB,
+    writes=("~/.qwen",),
 )

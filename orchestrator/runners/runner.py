@@ -27,6 +27,8 @@ QUIET: Mapping[str, str] = {
     "NO_COLOR": "1", "TERM": "dumb", "CI": "1", "NO_UPDATE_NOTIFIER": "1", "DO_NOT_TRACK": "1",
 }  # fmt: skip
 
+MIB = 2**20
+
 
 DEADLINE = "{deadline_seconds}"  # the one placeholder of program.args and env
 EARLIER, SHARE = 60.0, 0.25  # our deadline less so many seconds, or less this share of it where that is less
@@ -159,6 +161,7 @@ class Runner:
     `program`: what must be found before anything starts. `argv`, `environment`: of one run. `stdin`: whether the prompt
     goes there. `stop`: how it is ended. `parse`: what the program says of its own run, None where it says nothing.
     `elsewhere`: how to know of a run that lives in another process and may outlive the one we started; None where none does.
+    `memory`: bytes that one run is known to need. `writes`: the folders of its own that it writes to, `~` for HOME.
     `most_prompt_bytes`: a longer prompt is refused before anything starts. `plain`: the prompt so that the program takes all
     of it as text. `report_file`: the file in the attempt's directory that the program writes about its run. `install`: how
     to get the program, for a person. `spent`: what its standard output says it has used so far, None where it says nothing
@@ -173,6 +176,8 @@ class Runner:
     stop: Callable[[AgentConfig], Stop]
     parse: Callable[[Ended], Result] | None = None
     elsewhere: Callable[[AgentConfig], Elsewhere | None] = lambda _agent: None
+    memory: Callable[[AgentConfig], int] = lambda _agent: 64 * MIB
+    writes: Callable[[AgentConfig], tuple[str, ...]] = lambda _agent: ()
     most_prompt_bytes: int | None = None
     plain: Callable[[str], str] = lambda prompt: prompt
     report_file: str | None = None
@@ -215,9 +220,11 @@ def launch_plan(
     claimed_at: str,
     *,
     stdin: bool,
+    sandboxed: bool = False,
 ) -> dict[str, object]:
     """What the launcher reads, and two marks for a later daemon: `boot_id` tells whether the pids in `status` still
-    mean something, `claimed_at` whose directory it is (after a restored backup, attempt numbers come again)."""
+    mean something, `claimed_at` whose directory it is (after a restored backup, attempt numbers come again).
+    `sandboxed`: the first process is the sandbox, with the agent inside."""
     return {
         "argv": words,
         "cwd": str(place.workspace),
@@ -228,6 +235,9 @@ def launch_plan(
         "log_cap": agent.log_cap_bytes,
         "leftovers": agent.leftovers,
         "leftover_grace": min(agent.grace_seconds, 5.0),
+        "rlimits": agent.limits.held_by_the_kernel,
+        "nice": agent.nice,
+        "sandboxed": sandboxed,
         "boot_id": boot_id,
         "claimed_at": claimed_at,
     }

@@ -27,6 +27,11 @@ RUNNERS: Mapping[str, Runner] = {
 }  # fmt: skip
 
 
+def memory_of(agent: AgentConfig) -> int:
+    """Bytes that one attempt of an agent is known to need; 0: not known."""
+    return runner_of(agent).memory(agent) if agent.memory is None else agent.memory
+
+
 def runner_of(agent: AgentConfig) -> Runner:
     """The runner of an agent."""
     return RUNNERS[agent.runner]
