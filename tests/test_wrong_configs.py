@@ -97,7 +97,7 @@ WRONG = {
     "a sandbox whose program is not there": Wrong(agent('wrap = ["no-such-box"]'), "ada", "is not in PATH: install it, or mend wrap",
                                                   69, run=False),
     "a size in other words": Wrong(agent('memory = "much"'), "agents.ada.memory", 'a text such as "512 MiB"'),
-    "an unknown limit": Wrong(agent("limits = { memory_byte = 1 }"), "agents.ada.limits.memory_byte", "did you mean memory_bytes?"),
+    "an unknown limit": Wrong(agent("limits = { memory = 1 }"), "agents.ada.limits.memory", "did you mean memory_bytes?"),
     "no process at all": Wrong(agent("limits = { processes = 0 }"), "agents.ada.limits.processes", "greater than or equal to 1"),
     "more than all the memory": Wrong("[tick]\nmemory_share = 1.5\n", "tick.memory_share", "less than or equal to 1"),
     # paths
