@@ -41,7 +41,7 @@ AGENTS: dict[str, tuple[str, dict[str, object]]] = {
     ),
     "exits": ("exit 7\n", {"policy": {"max_tries": 1}}),
     "polite": (
-        "trap 'echo polite > polite; exit 0' TERM; bb start; while :; do sleep 0.05; done\n",
+        "trap 'sleep 0.5; echo polite > polite; exit 0' TERM; bb start; while :; do sleep 0.05; done\n",
         {"grace_seconds": 20, "policy": {"max_tries": 1, "wall_seconds": 1.5}},
     ),
     "keeps": (
