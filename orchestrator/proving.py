@@ -23,9 +23,11 @@ from blackboard.proofs import Found
 from blackboard.record import Record
 from orchestrator import evidence, processes, traces
 from orchestrator.config import AgentConfig, Settings
+from orchestrator.config_contain import is_preset
 from orchestrator.processes import Identity, Status
 from orchestrator.runners.runner import Place, environment, launch_plan
 from orchestrator.waiting import first_of
+from orchestrator.wrapping import NoSandbox, Wrapping
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class Proving:
         self._board = board
         self._settings = settings
         self._wake = wake
+        self._wrapping = Wrapping(settings)
         self._runs: dict[int, asyncio.Task[None]] = {}
         self._unwanted: dict[int, asyncio.Event] = {}
         self._ending = asyncio.Event()
@@ -122,6 +125,8 @@ class Proving:
             popen = await asyncio.to_thread(self._launch, row, check, agent)
         except OSError as error:
             return Found("not_run", output=f"its files or its launcher could not be made: {error}")
+        except NoSandbox as error:
+            return Found("not_run", output=str(error))
         _reap(popen)
         launcher = processes.identity(popen.pid) or Identity(popen.pid, 0)
         await self._board.write(
@@ -142,7 +147,13 @@ class Proving:
         traces.leave_to(place.directory, row["started_at"])
         place.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         env = environment(agent, os.environ, marker)
-        plan = launch_plan(agent, check.argv, env, place, self._board.clock.boot_id(), row["started_at"], stdin=False)
+        wrapped = self._wrapping.wrapped(
+            agent, place, _values(row, place, check), env.get("HOME", "/"), self._board.clock.boot()
+        )
+        plan = launch_plan(
+            agent, wrapped.words + check.argv, env, place, self._board.clock.boot_id(), row["started_at"], stdin=False,
+            sandboxed=is_preset(agent) and bool(wrapped.words),
+        )  # fmt: skip
         own = {"stderr": plan["stdout"], "leftovers": "end", "leftover_grace": 0.0}
         file = os.open(place.launch, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(file, "w", encoding="utf-8", errors="surrogateescape") as opened:
@@ -178,6 +189,15 @@ class Proving:
     def _marker(self, row: Record) -> str:
         """What every process of a check has in its environment: no attempt has the same."""
         return f"{self._board.board_id}:check:{row['id']}"
+
+
+def _values(row: Record, place: Place, check: Check) -> dict[str, str]:
+    """The placeholders that words before the program may hold; a check has neither prompt nor session nor an address to call."""
+    return {
+        "workspace": str(place.workspace), "directory": str(place.directory), "task": str(row["task_id"]),
+        "attempt": str(row["number"]), "agent": row["agent_id"], "project": row["project_id"], "prompt_file": "",
+        "session_key": "", "base_url": "", "deadline_seconds": f"{check.seconds:g}",
+    }  # fmt: skip
 
 
 def _ended(status: Status | None, found: Found | None) -> Status | None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from orchestrator import sandbox
 from orchestrator.config import AgentConfig, Settings
 from orchestrator.config_contain import is_preset
-from orchestrator.runners.runner import Run
+from orchestrator.runners.runner import Place
 
 TRIED_FOR = 300.0  # seconds that a sandbox which worked is believed to work
 TRY_SECONDS = 10.0
@@ -54,13 +55,13 @@ class Wrapping:
         self._settings = settings
         self._worked_at: float | None = None
 
-    def wrapped(self, run: Run, home: str, now: float) -> Wrapped:
-        """The words for one attempt. `now`: seconds of a clock that never jumps. NoSandbox. Blocking."""
-        agent = run.agent
+    def wrapped(self, agent: AgentConfig, place: Place, values: Mapping[str, str], home: str, now: float) -> Wrapped:
+        """The words for one attempt, or a check of it. `values`: of the placeholders; `now`: seconds of a clock that never
+        jumps. NoSandbox. Blocking."""
         if not agent.wrap:
             return Wrapped([])
         if not is_preset(agent):
-            said = [word.format_map({**run.values, "home": home}) for word in agent.wrap]
+            said = [word.format_map({**values, "home": home}) for word in agent.wrap]
             return Wrapped([found_program(said[0]), *said[1:]])
         if problem := self._problem(agent, now):
             if agent.require_sandbox:
@@ -68,7 +69,7 @@ class Wrapping:
             return Wrapped([], f"it runs without its sandbox: {problem}")
         _make_own_folders(agent, home)
         try:
-            return Wrapped([found_program(agent.wrap[0]), *sandbox.words(agent, self._settings, run.place, home)])
+            return Wrapped([found_program(agent.wrap[0]), *sandbox.words(agent, self._settings, place, home)])
         except sandbox.TooFull as error:
             raise NoSandbox(str(error)) from error
 
