@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from api import ApiConfig, create_app
 from blackboard import tokens
+from blackboard.agents import put_agent
 from blackboard.board import Board, Tx
 
 BASE_URL = "http://127.0.0.1:8083"
@@ -20,7 +21,8 @@ PROJECT = "demo"
 
 
 def insert_agent(tx: Tx, agent: str) -> None:
-    tx.run("INSERT INTO agents (id, max_live) VALUES (:agent, 9) ON CONFLICT DO NOTHING", agent=agent)
+    if not tx.all("SELECT 1 FROM agents WHERE id = :agent", agent=agent):
+        put_agent(tx, agent, max_live=9)
 
 
 def insert_task(tx: Tx, title: str, agent: str, project: str, parent: int | None) -> int:

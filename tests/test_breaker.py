@@ -118,7 +118,7 @@ async def test_the_fingerprint_is_of_what_the_program_said_too(board: Board) -> 
         for kind in ("auth", "network"):
             attempt = scenes.claim(tx, scenes.post(tx))
             attempts.result(tx, attempt["id"], dict.fromkeys(
-                ("run_id", "session_id", "text", "provider", "model", "input_tokens", "cached_tokens", "output_tokens", "cost_usd")
+                ("run_id", "session_id", "text", "provider", "model", "input_tokens", "cached_tokens", "output_tokens", "cost_usd", "reset_at")
             ) | {"failure_kind": kind})  # fmt: skip
             verbs.end_badly(tx, attempt, "crashed", actor="engine:monitor", detail="x")
             made.append(attempts.get(tx, attempt["id"])["fingerprint"])

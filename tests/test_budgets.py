@@ -313,7 +313,7 @@ class Listening:
 async def test_sums_are_asked_only_where_a_budget_is_set(board: Board) -> None:
     def asked(tx: Tx) -> bool:
         rows = Listening(tx)
-        claims.agent_facts(rows, Room(9, TODAY))
+        claims.agent_facts(rows, START, Room(9, TODAY))
         return day_budgets.SPENT_ON in rows.asked
 
     assert not await board.write(asked)
@@ -420,7 +420,9 @@ async def test_presence_is_derived(board: Board, statement: str, word: str, beca
 
 async def test_a_limit_that_is_over_exhausts_nobody(board: Board, clock: FakeClock) -> None:
     def limited(tx: Tx) -> None:
-        tx.run("INSERT INTO accounts (id, limited_until) VALUES ('a', '2026-01-31T10:00:00.000Z')")
+        tx.run(
+            "INSERT INTO accounts (id, limited_at, limited_until) VALUES ('a', '2026-01-31T09:00:00.000Z', '2026-01-31T10:00:00.000Z')"
+        )
         tx.run("UPDATE agents SET account = 'a'")
 
     await board.write(limited)

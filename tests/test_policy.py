@@ -27,6 +27,7 @@ CHARGED = [
     "idle",
     "timed_out",
     "over_budget",
+    "over_limit",
 ]
 
 

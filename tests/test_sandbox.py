@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -160,3 +161,13 @@ def test_a_killed_launcher_takes_the_sandbox_along(house: House) -> None:
     until(lambda: house.attempts(task)[0]["gone_at"], story=house.told)
     house.operate(task, "cancel", "enough")
     house.reaches(task, "cancelled")
+
+
+def test_a_check_is_held_in_like_its_agent(house: House) -> None:
+    """What proves the work sees no more than who made it: not the operator's token, not another attempt's."""
+    look = f"! cat {shlex.quote(str(house.folder / 'operator.token'))} && ! cat {shlex.quote(str(house.folder))}/attempts/*/curl.conf"
+    task = house.post("good", checks=[{"run": ["sh", "-c", f"{look} && test -f out.txt && touch proved"]}])
+    house.reaches(task, "done")
+    (check,) = house.rows("SELECT * FROM checks WHERE task_id = :task", task=task)
+    assert check["result"] == "passed", check["output"]
+    assert (house.workspace(task) / "proved").exists()
