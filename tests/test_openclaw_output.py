@@ -157,7 +157,8 @@ EXITED = Status("exit", code=1)
     ("result", "outcome"),
     [
         (Result("ok", True), "no_report"),
-        (Result("error", True, failure_kind="auth"), "crashed"),
+        (Result("error", True, failure_kind="auth"), "not_authorised"),
+        (Result("error", True, failure_kind="network"), "crashed"),
         (Result("error", True, failure_kind="rate_limit"), "rate_limited"),
         (Result("error", True, failure_kind="busy"), "busy"),
         (Result("error", True, failure_kind="unknown_agent"), "spawn_failed"),
