@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -121,6 +122,8 @@ class Proving:
             return Found("not_run", output=f"the workspace {row['workspace']} is gone")
         if check.path is not None:
             return await asyncio.to_thread(evidence.of_file, Path(row["workspace"]), check)
+        if (missing := await asyncio.to_thread(_no_program, check, agent)) is not None:
+            return Found("not_run", output=missing)
         try:
             popen = await asyncio.to_thread(self._launch, row, check, agent)
         except OSError as error:
@@ -198,6 +201,15 @@ def _values(row: Record, place: Place, check: Check) -> dict[str, str]:
         "attempt": str(row["number"]), "agent": row["agent_id"], "project": row["project_id"], "prompt_file": "",
         "session_key": "", "base_url": "", "deadline_seconds": f"{check.seconds:g}",
     }  # fmt: skip
+
+
+def _no_program(check: Check, agent: AgentConfig) -> str | None:
+    """The sentence for a program that this machine lacks: asked before, for what it is wrapped in would end with a code of its own."""
+    name = check.argv[0]
+    if "/" in name and not name.startswith("/"):
+        return None  # of the workspace: the agent's own to make
+    path = environment(agent, os.environ, "").get("PATH", os.defpath)
+    return None if shutil.which(name, path=path) else f"there is no program {name!r} on this machine"
 
 
 def _ended(status: Status | None, found: Found | None) -> Status | None:
