@@ -105,6 +105,19 @@ CREATE TABLE agent_roles (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX agents_of_role ON agent_roles(role);
 
+-- Where slots come from, and how each was doing when it was last asked. Its name is that in slots.source.
+CREATE TABLE sources (
+  name       TEXT PRIMARY KEY,
+  tried_at   TEXT,                                  -- last asked
+  ok_at      TEXT,                                  -- last good answer, which the board was brought up to
+  failures   INTEGER NOT NULL DEFAULT 0,            -- tries since then
+  failed     INTEGER NOT NULL DEFAULT 0,            -- tries without a good answer, all of them
+  error      TEXT,                                  -- why the last try was one; null: it was not
+  next_at    TEXT,                                  -- not asked again before
+  stale_at   TEXT,                                  -- from here nothing that it planned is claimed; null: never
+  state      TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(state))   -- what its next question needs, such as a token
+) STRICT, WITHOUT ROWID;
+
 -- A planned piece of an agent's time, as its source gave it. `uid` is `id:N` or `virtual:V`.
 CREATE TABLE slots (
   id                 INTEGER PRIMARY KEY,

@@ -29,6 +29,11 @@ _PROJECT = TaskGate(
     "NOT EXISTS (SELECT 1 FROM projects p WHERE p.id = t.project_id AND p.paused_at IS NOT NULL)",
     "its project {project_id} is paused since {project_paused_at}: {project_pause_reason}",
 )
+_SOURCE = TaskGate(
+    "source",
+    "NOT EXISTS (SELECT 1 FROM slots s JOIN sources o ON o.name = s.source WHERE s.id = t.slot_id AND o.stale_at <= :now)",
+    "its schedule is too old: {source_name} gave its last good answer {source_ok_at} ({source_error})",
+)
 _FORMER_ATTEMPT = TaskGate(
     "former_attempt",
     "NOT EXISTS (SELECT 1 FROM attempts f WHERE f.task_id = t.id AND f.gone_at IS NULL)",
@@ -46,6 +51,7 @@ TASK_GATES: tuple[TaskGate, ...] = (
     TaskGate("not_before", _NOT_BEFORE, "it waits until {not_before} before the next try"),
     TaskGate("needs", "t.deps_open = 0", "{deps_open} of the tasks it needs are not done"),
     _PROJECT,
+    _SOURCE,
     _FORMER_ATTEMPT,
     _CHECK_RUNNING,
 )

@@ -63,6 +63,11 @@ CREATE TABLE spooled (
 ) STRICT, WITHOUT ROWID;
 """,
     3: """
+CREATE TABLE sources (
+  name TEXT PRIMARY KEY, tried_at TEXT, ok_at TEXT, failures INTEGER NOT NULL DEFAULT 0,
+  failed INTEGER NOT NULL DEFAULT 0, error TEXT, next_at TEXT, stale_at TEXT,
+  state TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(state))
+) STRICT, WITHOUT ROWID;
 ALTER TABLE whole_board ADD COLUMN day_usd REAL CHECK (day_usd > 0);
 ALTER TABLE whole_board ADD COLUMN day_tokens INTEGER CHECK (day_tokens > 0);
 ALTER TABLE whole_board ADD COLUMN budget_action TEXT NOT NULL DEFAULT 'pause' CHECK (budget_action IN ('warn','pause','stop'));

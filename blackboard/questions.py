@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Collection
 from typing import Any
 
-from blackboard import budgets, pauses, proofs
+from blackboard import budgets, pauses, proofs, sources
 from blackboard.board import Rows
 from blackboard.claims import NEXT_DUE
 from blackboard.errors import NotFound
@@ -23,8 +23,10 @@ EVENTS_SHOWN = 500  # of one task, the newest
 
 TASK = """
 SELECT t.*, a.number AS attempt, a.agent_id AS worker, a.role AS worker_role, a.ended_at AS worker_ended_at, a.gone_at AS worker_gone_at,
-       p.paused_at AS project_paused_at, coalesce(p.pause_reason, 'no reason given') AS project_pause_reason
-  FROM tasks t JOIN projects p ON p.id = t.project_id LEFT JOIN attempts a ON a.id = t.attempt_id WHERE t.id = :id
+       p.paused_at AS project_paused_at, coalesce(p.pause_reason, 'no reason given') AS project_pause_reason,
+       o.name AS source_name, o.ok_at AS source_ok_at, coalesce(o.error, 'not asked since') AS source_error
+  FROM tasks t JOIN projects p ON p.id = t.project_id LEFT JOIN attempts a ON a.id = t.attempt_id
+  LEFT JOIN slots s ON s.id = t.slot_id LEFT JOIN sources o ON o.name = s.source WHERE t.id = :id
 """
 NEEDS = """
 SELECT n.id, n.title, n.status FROM dependencies d JOIN tasks n ON n.id = d.needs_id WHERE d.task_id = :id ORDER BY n.id
@@ -49,6 +51,9 @@ _HIDDEN = frozenset(
         "worker_gone_at",
         "project_paused_at",
         "project_pause_reason",
+        "source_name",
+        "source_ok_at",
+        "source_error",
     ]
 )
 
@@ -153,6 +158,7 @@ def overview(rows: Rows) -> dict[str, Any]:
         "agents": [dict(row) for row in rows.all(LOAD)],
         "running": [dict(row) for row in rows.all(RUNNING)],
         "stuck": [dict(row) for row in rows.all(STUCK)],
+        "sources": sources.listed(rows),
         "next_due": due["earliest_at"] if due else None,
         "last_event": last["id"] if last else None,
     }

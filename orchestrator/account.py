@@ -33,6 +33,7 @@ def of_board(value: Value, command: str) -> Iterator[str]:
     if held := [each for each in value["accounts"] if each["state"] != "paused"]:
         yield "accounts"
         yield from (f"  {_held(each)}" for each in held)
+    yield from _sources(value["sources"])
     yield f"agents   {'' if value['agents'] else 'none yet: add [agents.NAME] to the configuration'}".rstrip()
     yield from (f"  {_agent(agent)}" for agent in value["agents"])
     if near := [each for each in value["budgets"] if each["share"] >= WARN_AT]:
@@ -44,6 +45,16 @@ def of_board(value: Value, command: str) -> Iterator[str]:
     if value["stuck"]:
         yield "waits for a person"
         yield from (line for each in value["stuck"] for line in _stuck(each, command))
+
+
+def _sources(found: list[Value]) -> Iterator[str]:
+    """Where slots come from: nothing while all is well with the files there are."""
+    failing = [each for each in found if each["failures"]]
+    if found:
+        yield f"sources  {len(found)}, {sum(each['slots'] for each in found)} slots" + ("" if failing else ", all well")
+    for each in failing:
+        since = f"its last good answer is of {each['ok_at']}" if each["ok_at"] else "it never gave a good answer"
+        yield f"  {each['name']}: {_one_line(each['error'])}; {since}"
 
 
 def _daemon(found: Value | None) -> str:

@@ -1,4 +1,4 @@
-"""Speaking to a running daemon over HTTP, with the operator's token. The only module that imports httpx.
+"""Speaking to a running daemon over HTTP, with the operator's token. Like `web`, it may import httpx.
 
 Turns every answer into what the direct road would have given: a dict, or an error with its sentence and exit code.
 Never goes through a proxy and never follows a redirect: the token is for the daemon on this machine.

@@ -10,11 +10,11 @@ import os
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from blackboard import journal, slots
-from blackboard.board import Board
+from blackboard import slots, sources
+from blackboard.board import Board, Tx
 from blackboard.clock import from_text
 from blackboard.errors import BlackboardError, Unavailable
 from blackboard.policy import Policies
@@ -84,7 +84,7 @@ class SlotFiles:
                 document, source=self._source(file), project=self._project, time_zone=self._time_zone, complete=True
             )
             self._zones[file] = slots.zone_of(schedule.time_zone)
-            taken = await self._board.write(slots.take_in, schedule, self._policies, ENGINE)
+            taken = await self._board.write(_answered, schedule, self._policies)
         except Unavailable:
             raise
         except BlackboardError as error:
@@ -96,24 +96,26 @@ class SlotFiles:
         return bool(taken.tasks or taken.changed or taken.removed)
 
     async def _refused(self, file: Path, sentence: str) -> None:
-        reason = f"{file.name}: {sentence}; what it said before stays"
-        await self._board.write(_tell_refused, reason)
+        await self._board.write(sources.failed, self._source(file), sentence.removeprefix(f"{self._source(file)}: "))
 
     async def _drop_unnamed(self) -> None:
         """A file the configuration no longer names has left with all its slots."""
         named = {self._source(file) for file in self._files}
-        for row in await self._board.all(SOURCES):
-            if row["source"] not in named:
-                empty = slots.Schedule(row["source"], [], self._project, self._time_zone, complete=True)
-                await self._board.write(slots.take_in, empty, self._policies, ENGINE)
+        for name in await self._board.read(sources.unnamed, "file", named):
+            await self._board.write(leave, name, self._policies)
         self._dropped_others = True
 
 
-SOURCES = "SELECT DISTINCT source FROM slots WHERE source LIKE 'file:%' AND removed_at IS NULL"
+def _answered(tx: Tx, schedule: slots.Schedule, policies: Policies) -> slots.Taken:
+    """Bring the board up to a file, and say that it could be."""
+    sources.answered(tx, schedule.source)
+    return slots.take_in(tx, schedule, policies, ENGINE)
 
 
-def _tell_refused(tx: Any, reason: str) -> None:
-    journal.tell(tx, "schedule_refused", actor=ENGINE, reason=reason)
+def leave(tx: Tx, name: str, policies: Policies) -> None:
+    """A source that the configuration names no more leaves with all its slots."""
+    slots.take_in(tx, slots.Schedule(name, [], "", complete=True), policies, ENGINE)
+    sources.forget(tx, name)
 
 
 def _until_midnight(now: datetime, zone: ZoneInfo) -> float:

@@ -33,7 +33,7 @@ MAY_ALSO_IMPORT: dict[str, set[str]] = {"orchestrator.cli": {"api"}}
 ONLY_IN: dict[str, set[str]] = {
     "sqlite3.connect": {"blackboard.board", "blackboard.migrations", "orchestrator.doctor"},
     "aiosqlite": {"blackboard.board"},
-    "httpx": {"orchestrator.remote"},
+    "httpx": {"orchestrator.remote", "orchestrator.web"},
     "httpx2": set(),
     "jinja2": {"prompts", "api"},
     "sse_starlette": {"api"},

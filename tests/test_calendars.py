@@ -197,8 +197,8 @@ WRONG: list[tuple[object, str]] = [
 async def test_a_wrong_shape_is_told_and_the_last_good_one_stays(source: Source, answer: object, words: str) -> None:
     await source.says(full(ada=[real(1)]))
     await source.says(answer)
-    (reason,) = await source.told("schedule_refused")
-    assert reason.startswith("today.json: ") and words in reason and reason.endswith("; what it said before stays")
+    (reason,) = await source.told("source_failed")
+    assert reason.startswith("file:today.json: ") and words in reason and reason.endswith("; what it said before stays")
     assert [status for _, _, status in await source.tasks()] == ["pending"]
     await source.says(full(ada=[real(1), real(2)]))
     assert len(await source.tasks()) == 2
@@ -259,7 +259,7 @@ async def test_the_shapes_of_the_page_are_read_and_taken_in(source: Source) -> N
     await source.board.write(enrol)
     for block in blocks:
         await source.says(block)
-    assert await source.told("slot_refused") == await source.told("schedule_refused") == []
+    assert await source.told("slot_refused") == await source.told("source_failed") == []
     assert [(due, status) for _, due, status in await source.tasks()] == [
         ("2026-01-31T09:00:00.000Z", "pending"), ("2026-01-31T13:00:00.000Z", "cancelled"),
     ]  # fmt: skip

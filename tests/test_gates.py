@@ -9,14 +9,28 @@ from typing import NamedTuple
 
 import pytest
 
-from blackboard import accounts, agents, attempts, claims, explaining, move, pauses, proofs, reviews, tokens, verbs
+from blackboard import (
+    accounts,
+    agents,
+    attempts,
+    claims,
+    explaining,
+    move,
+    pauses,
+    proofs,
+    reviews,
+    slots,
+    sources,
+    tokens,
+    verbs,
+)
 from blackboard.board import Board, Tx
 from blackboard.checks import Check
 from blackboard.clock import plus
 from blackboard.days import day_of
 from blackboard.gates import AGENT_GATES, AUTHOR, PROOF_GATES, REVIEW_GATES, TASK_GATES, Memory, Room
 from blackboard.pauses import EVERYTHING, Target
-from blackboard.policy import Policy
+from blackboard.policy import Policies, Policy
 from tests import scenes
 from tests.fake_clock import START
 from tests.scenes import tried
@@ -77,6 +91,14 @@ def task_and(*statements: str) -> Callable[[Tx], int]:
 
 def task_with_need(tx: Tx) -> int:
     return scenes.post(tx, needs=[scenes.post(tx, agent="bob", due_at="2999-01-01T00:00:00.000Z")])
+
+
+def task_of_an_old_schedule(tx: Tx) -> int:
+    schedule = slots.Schedule("backend:hub", [("ada", {"id": 1, "scheduled_at": "08:00"})], scenes.PROJECT)
+    sources.answered(tx, "backend:hub", stale_after=0)
+    [task] = slots.take_in(tx, schedule, Policies()).tasks
+    sources.failed(tx, "backend:hub", "the hub is down")
+    return task
 
 
 def task_not_gone(tx: Tx) -> int:
@@ -144,6 +166,7 @@ GATES = [
     Gate("not_before", lambda tx: scenes.post(tx, not_before=plus(START, HOUR)), lambda tx: later(tx, HOUR), "waits until 2026-01-31T10:00:00.000Z"),
     Gate("needs", task_with_need, sql("DELETE FROM dependencies"), "1 of the tasks it needs are not done"),
     Gate("project", task_and("UPDATE projects SET paused_at = created_at"), sql("UPDATE projects SET paused_at = NULL"), "its project forge is paused since 20"),
+    Gate("source", task_of_an_old_schedule, sql("UPDATE sources SET stale_at = NULL"), "backend:hub gave its last good answer 2026-01-31T09:00:00.000Z (the hub is down)"),
     Gate("former_attempt", task_not_gone, sql("UPDATE attempts SET gone_at = ended_at"), "not proved gone"),
     Gate("check_running", task_in_check, sql(ENDS), "a check of it is being run"),
     Gate("board_paused", task_and("UPDATE whole_board SET paused_at = 'noon', pause_reason = 'fire'"), sql("UPDATE whole_board SET paused_at = NULL"), "everything is paused since noon: fire"),
@@ -410,6 +433,19 @@ def who_reviews(chance: random.Random) -> str:
     )
 
 
+def some_slot(tx: Tx, chance: random.Random) -> dict[str, object]:
+    """Nothing, or an occurrence of a slot whose schedule is good, or too old."""
+    if chance.random() < 0.7:
+        return {}
+    name = chance.choice(["backend:fresh", "backend:old"])
+    sources.answered(tx, name, stale_after=0 if name == "backend:old" else 3600)
+    taken = tx.insert(
+        "INSERT INTO slots (source, agent_id, project_id, uid, scheduled_at) VALUES (:name, 'a', 'p', :uid, 'noon')",
+        name=name, uid=f"id:{chance.randrange(2**40)}",
+    )  # fmt: skip
+    return {"slot_id": taken, "occurrence": "once"}
+
+
 def random_task(tx: Tx, chance: random.Random, others: list[int]) -> int:
     given: dict[str, object] = (
         {"role": chance.choice(ROLES)} if chance.random() < 0.4 else {"agent": chance.choice(NAMES)}
@@ -417,7 +453,7 @@ def random_task(tx: Tx, chance: random.Random, others: list[int]) -> int:
     task = scenes.post(
         tx, project=chance.choice("pq"), priority=chance.randrange(3), due_at=plus(tx.now, chance.choice([-60, -30, -30, 0, 0.001, 30])),
         not_before=chance.choice([None, None, plus(tx.now, -1), plus(tx.now, 30)]), policy=Policy(backoff_seconds=chance.choice([0, 60]), review=who_reviews(chance)),
-        needs=chance.sample(others, min(len(others), chance.choice([0, 0, 0, 1]))), **given,
+        needs=chance.sample(others, min(len(others), chance.choice([0, 0, 0, 1]))), **given, **some_slot(tx, chance),
         checks=[Check(run=["make"])] if chance.random() < 0.2 else [],
     )  # fmt: skip
     row = tx.one("SELECT status, deps_open, coalesce(agent_id, 'a') AS whose FROM tasks WHERE id = :id", id=task)

@@ -451,11 +451,11 @@ async def test_a_slot_file_is_followed_while_running(house: House, tmp_path: Pat
         await eventually(lambda: house.task(1)["due_at"] == "2999-01-01T10:30:00.000Z")
 
         plan.write_text("[{")
-        await eventually(lambda: len(kinds(house, "schedule_refused")) == 1)
+        await eventually(lambda: len(kinds(house, "source_failed")) == 1)
         assert [house.task(task)["status"] for task in (1, 2)] == ["pending", "pending"]
 
         plan.unlink()
-        await eventually(lambda: len(kinds(house, "schedule_refused")) == 2)
+        await eventually(lambda: len(kinds(house, "source_failed")) == 2)
         assert [house.task(task)["status"] for task in (1, 2)] == ["pending", "pending"]
 
         plan.write_text(json.dumps([slot(2, "2026-01-01T00:00"), slot(3, "not a time")]))
@@ -463,7 +463,7 @@ async def test_a_slot_file_is_followed_while_running(house: House, tmp_path: Pat
         await room.reaches(2, "done", "review")
         (refused,) = kinds(house, "slot_refused")
         assert "not a time" in refused["reason"]
-    assert len(kinds(house, "schedule_refused")) == 2
+    assert len(kinds(house, "source_failed")) == 2
 
 
 async def test_a_file_that_no_board_can_keep_does_not_hold_the_others_up(house: House, tmp_path: Path) -> None:
@@ -473,7 +473,7 @@ async def test_a_file_that_no_board_can_keep_does_not_hold_the_others_up(house: 
     good.write_text(json.dumps([slot(2, "2999-01-01T10:00")]))
     async with running(house):
         await eventually(lambda: house.rows("SELECT * FROM tasks"))
-        assert len(kinds(house, "schedule_refused", "slot_refused")) == 1
+        assert len(kinds(house, "source_failed", "slot_refused")) == 1
         assert not kinds(house, "step_failed")
 
 
