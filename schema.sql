@@ -127,7 +127,8 @@ CREATE TABLE slots (
   uid                TEXT NOT NULL,
   slot_type          TEXT NOT NULL DEFAULT '',
   estimated_duration REAL CHECK (estimated_duration > 0),   -- minutes
-  scheduled_at       TEXT NOT NULL,                 -- as written: HH:MM, HH:MM:SS or ISO 8601
+  scheduled_at       TEXT NOT NULL,                 -- as written: HH:MM, HH:MM:SS or ISO 8601; '' where `repeat` says all
+  repeat             TEXT,                          -- a cron line or an RRULE: which times there are besides; null: none
   time_zone          TEXT NOT NULL DEFAULT 'UTC',   -- IANA name the wall time is meant in
   day                TEXT,                          -- the one day that HH:MM means; null: every day
   status             TEXT NOT NULL DEFAULT 'not_started',   -- the source's own word
@@ -135,10 +136,18 @@ CREATE TABLE slots (
   event_type         TEXT,
   event_data         TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(event_data)),
   extra              TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(extra)),   -- fields we do not know, kept
+  missed             TEXT NOT NULL DEFAULT 'run_once' CHECK (missed IN ('run_once','run_all','skip')),   -- what an outage passed over
+  missed_within      REAL CHECK (missed_within > 0),   -- begun later than so many seconds after its time: missed for good
+  overlap            TEXT NOT NULL DEFAULT 'queue' CHECK (overlap IN ('queue','skip','replace')),   -- when the one before is not finished
+  deadline           TEXT NOT NULL DEFAULT 'none' CHECK (deadline IN ('none','start','end')),   -- what must be before the slot's end
+  series             TEXT,                          -- what it is one of, such as an event that repeats; null: only itself
+  posted_until       TEXT,                          -- of `repeat`: up to here every time has its task, or was passed over
   removed_at         TEXT,
   created_at         TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')),
   UNIQUE (source, agent_id, uid)
 ) STRICT;
+CREATE INDEX slots_not_queued  ON slots(id) WHERE overlap <> 'queue';
+CREATE INDEX slots_that_repeat ON slots(posted_until) WHERE repeat IS NOT NULL AND removed_at IS NULL;
 
 CREATE TABLE tasks (
   id          INTEGER PRIMARY KEY CHECK (id > 0),
@@ -173,6 +182,9 @@ CREATE TABLE tasks (
               CHECK (strftime('%Y-%m-%dT%H:%M:%fZ', due_at, '+0 days') IS due_at AND due_at >= '0001'),
   not_before  TEXT                                  -- back-off: not to be claimed earlier
               CHECK (strftime('%Y-%m-%dT%H:%M:%fZ', not_before, '+0 days') IS not_before AND coalesce(not_before, '0001') >= '0001'),
+  series      TEXT,                                 -- of a slot: whose occurrences are one after the other
+  begin_by    TEXT,                                 -- of a slot: not begun by then, it is missed
+  end_by      TEXT,                                 -- of a slot: what is not finished by then is ended
   ready       INTEGER NOT NULL DEFAULT 0 CHECK (ready IN (0, 1)),   -- the tick found it due with nothing open
   deps_open   INTEGER NOT NULL DEFAULT 0,           -- tasks it needs that are not done; kept by triggers
   plan_rev    INTEGER NOT NULL DEFAULT 0,           -- a planner raises it by one and names itself, as a verb does with rev
@@ -206,6 +218,10 @@ CREATE TABLE tasks (
 
 -- One task a slot occurrence, however often it is taken in.
 CREATE UNIQUE INDEX one_task_an_occurrence ON tasks(slot_id, occurrence) WHERE slot_id IS NOT NULL;
+-- The slot's contract: what is missed, and which occurrence is before which.
+CREATE INDEX tasks_to_begin ON tasks(begin_by) WHERE status = 'pending' AND begin_by IS NOT NULL;
+CREATE INDEX tasks_to_end   ON tasks(end_by)   WHERE status = 'pending' AND end_by IS NOT NULL;
+CREATE INDEX tasks_of_series ON tasks(series, due_at) WHERE series IS NOT NULL AND status IN ('pending','claimed','working');
 -- The claim, for an agent's own tasks and for those of a role: holds only what can be claimed, project by
 -- project, so that the tasks of a paused one are never looked at.
 CREATE INDEX tasks_ready_for_agent ON tasks(agent_id, project_id, priority DESC, due_at, id) WHERE status = 'pending' AND ready = 1 AND agent_id IS NOT NULL;
@@ -643,14 +659,14 @@ WHEN new.ready = 1 AND old.ready = 0 AND (new.status <> 'pending' OR new.deps_op
 BEGIN SELECT RAISE(ABORT, 'only a pending task whose needs are done can be ready'); END;
 
 -- A move tells its own `not_before`; what else of the plan an UPDATE changes together with the status is told here.
-CREATE TRIGGER task_is_replanned AFTER UPDATE OF due_at, not_before, agent_id, role, priority ON tasks
+CREATE TRIGGER task_is_replanned AFTER UPDATE OF due_at, not_before, begin_by, end_by, agent_id, role, priority ON tasks
 WHEN new.due_at IS NOT old.due_at OR new.agent_id IS NOT old.agent_id OR new.role IS NOT old.role OR new.priority IS NOT old.priority
-  OR (new.not_before IS NOT old.not_before AND (new.status IS old.status OR new.status NOT IN ('pending','claimed')))
+  OR new.begin_by IS NOT old.begin_by OR new.end_by IS NOT old.end_by OR (new.not_before IS NOT old.not_before AND (new.status IS old.status OR new.status NOT IN ('pending','claimed')))
 BEGIN
   INSERT INTO events (at, verb, actor, task_id, agent_id, slot_id, data)
   VALUES (strftime('%Y-%m-%dT%H:%M:%fZ','now'), 'replan', CASE WHEN new.plan_rev = old.plan_rev + 1 THEN coalesce(new.planned_by, 'sql') ELSE 'sql' END,
     new.id, new.agent_id, new.slot_id,
-    json_object('due_at', new.due_at, 'not_before', new.not_before, 'agent', new.agent_id, 'role', new.role, 'priority', new.priority));
+    json_object('due_at', new.due_at, 'not_before', new.not_before, 'begin_by', new.begin_by, 'end_by', new.end_by, 'agent', new.agent_id, 'role', new.role, 'priority', new.priority));
   UPDATE tasks SET ready = 0 WHERE id = new.id AND ready = 1;
 END;
 

@@ -15,7 +15,7 @@ from blackboard.sessions import own_numbers
 
 # INDEXED BY: to sort by id, SQLite would rather read all attempts there ever were.
 NOT_GONE = """
-SELECT a.*, t.project_id, t.title, t.status AS task_status, t.wall_seconds, t.idle_seconds, t.startup_seconds, t.settle_seconds
+SELECT a.*, t.project_id, t.title, t.status AS task_status, t.wall_seconds, t.idle_seconds, t.startup_seconds, t.settle_seconds, t.end_by
   FROM attempts a INDEXED BY one_attempt_not_gone JOIN tasks t ON t.id = a.task_id WHERE a.gone_at IS NULL ORDER BY a.id
 """
 
@@ -26,7 +26,7 @@ def not_gone(rows: Rows) -> list[sqlite3.Row]:
 
 
 ONE_NOT_GONE = """
-SELECT a.*, t.project_id, t.title, t.status AS task_status, t.wall_seconds, t.idle_seconds, t.startup_seconds, t.settle_seconds
+SELECT a.*, t.project_id, t.title, t.status AS task_status, t.wall_seconds, t.idle_seconds, t.startup_seconds, t.settle_seconds, t.end_by
   FROM attempts a JOIN tasks t ON t.id = a.task_id WHERE a.id = :id AND a.gone_at IS NULL
 """
 GET = "SELECT * FROM attempts WHERE id = :id"

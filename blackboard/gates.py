@@ -52,6 +52,19 @@ TASK_GATES: tuple[TaskGate, ...] = (
     TaskGate("needs", "t.deps_open = 0", "{deps_open} of the tasks it needs are not done"),
     _PROJECT,
     _SOURCE,
+    TaskGate(
+        "begin_by",
+        "(t.begin_by IS NULL OR t.begin_by > :now OR t.attempt_id IS NOT NULL)",
+        "it was to begin by {begin_by}, and is about to be skipped",
+    ),
+    TaskGate(
+        "end_by", "(t.end_by IS NULL OR t.end_by > :now)", "its slot has ended: it was to be finished by {end_by}"
+    ),
+    TaskGate(
+        "overlap",
+        "NOT EXISTS (SELECT 1 FROM tasks e WHERE e.series = t.series AND e.due_at < t.due_at AND e.status IN ('pending','claimed','working'))",
+        "the one before it of the same slot is not finished",
+    ),
     _FORMER_ATTEMPT,
     _CHECK_RUNNING,
 )

@@ -63,6 +63,21 @@ CREATE TABLE spooled (
 ) STRICT, WITHOUT ROWID;
 """,
     3: """
+ALTER TABLE slots ADD COLUMN repeat TEXT;
+ALTER TABLE slots ADD COLUMN missed TEXT NOT NULL DEFAULT 'run_once' CHECK (missed IN ('run_once','run_all','skip'));
+ALTER TABLE slots ADD COLUMN missed_within REAL CHECK (missed_within > 0);
+ALTER TABLE slots ADD COLUMN overlap TEXT NOT NULL DEFAULT 'queue' CHECK (overlap IN ('queue','skip','replace'));
+ALTER TABLE slots ADD COLUMN deadline TEXT NOT NULL DEFAULT 'none' CHECK (deadline IN ('none','start','end'));
+ALTER TABLE slots ADD COLUMN series TEXT;
+ALTER TABLE slots ADD COLUMN posted_until TEXT;
+CREATE INDEX slots_not_queued ON slots(id) WHERE overlap <> 'queue';
+CREATE INDEX slots_that_repeat ON slots(posted_until) WHERE repeat IS NOT NULL AND removed_at IS NULL;
+ALTER TABLE tasks ADD COLUMN series TEXT;
+ALTER TABLE tasks ADD COLUMN begin_by TEXT;
+ALTER TABLE tasks ADD COLUMN end_by TEXT;
+CREATE INDEX tasks_to_begin ON tasks(begin_by) WHERE status = 'pending' AND begin_by IS NOT NULL;
+CREATE INDEX tasks_to_end ON tasks(end_by) WHERE status = 'pending' AND end_by IS NOT NULL;
+CREATE INDEX tasks_of_series ON tasks(series, due_at) WHERE series IS NOT NULL AND status IN ('pending','claimed','working');
 CREATE TABLE sources (
   name TEXT PRIMARY KEY, tried_at TEXT, ok_at TEXT, failures INTEGER NOT NULL DEFAULT 0,
   failed INTEGER NOT NULL DEFAULT 0, error TEXT, next_at TEXT, stale_at TEXT,

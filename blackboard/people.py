@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from blackboard import pauses, slots, verbs
+from blackboard import pauses, slot_records, slots, verbs
 from blackboard.board import Tx
 from blackboard.errors import Forbidden, Invalid, NotFound, Refused
 from blackboard.forms import ChildReport, TaskReport
@@ -93,7 +93,7 @@ def post_slots(
 def _known_zone(name: str) -> None:
     """NotFound for a zone that is not installed: the name may be well written, as that of an agent may."""
     try:
-        slots.zone_of(name)
+        slot_records.zone_of(name)
     except Invalid as unknown:
         raise NotFound(unknown.sentence) from None
 

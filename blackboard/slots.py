@@ -1,4 +1,4 @@
-"""One slot record becomes one task: reading the record, its time, and taking a source's slots in.
+"""A source's slots on the board: taking a schedule in, and the task that each occurrence makes.
 
 A slot occurrence makes one task, however often it is taken in. A slot that moved moves its pending task, one
 that left cancels it; once the task is claimed, neither does. Never fetches anything: sources hand records in.
@@ -9,119 +9,22 @@ Read next: blackboard/states.py (what can happen to the task).
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import date
 from itertools import zip_longest
-from typing import Annotated, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from blackboard import calendars, journal, verbs
+from blackboard import calendars, journal, repeating, slot_records
 from blackboard.board import Rows, Tx
 from blackboard.calendars import Placed
-from blackboard.checks import Checks
-from blackboard.clock import from_text, to_text
+from blackboard.clock import from_text
 from blackboard.errors import Invalid
-from blackboard.forms import Review
-from blackboard.policy import Policies, Policy
-
-OPEN_STATUSES = frozenset({"not_started", "deferred"})  # the source's words for "still to be done"
-DROPPED_STATUSES = frozenset({"cancelled", "canceled", "aborted", "skipped", "finished"})
-
-
-class SlotRecord(BaseModel):
-    """A slot as its source gives it; fields we do not know are kept. `estimated_duration` is in minutes."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    id: int | None = None
-    virtual_id: str | None = None
-    slot_type: str = ""
-    estimated_duration: Annotated[float, Field(gt=0, le=1e6)] | None = None
-    scheduled_at: str
-    status: str = "not_started"
-    priority: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0
-    event_type: str | None = None
-    event_data: dict[str, Any] | None = None
-
-    @property
-    def uid(self) -> str:
-        """What the slot is known by: `id:N` for a real one, `virtual:V` for one of a recurring plan."""
-        if self.id is not None:
-            return f"id:{self.id}"
-        if self.virtual_id:
-            return f"virtual:{self.virtual_id}"
-        raise Invalid("a slot needs an id or a virtual_id: without one it cannot be recognised the next time")
-
-
-class _Wish(BaseModel):
-    """What event_data may say about the task; anything else in it is the task's data."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    title: Annotated[str, Field(min_length=1, max_length=500)] | None = None
-    description: str = ""
-    must_haves: str = ""
-    checks: Checks = Field(default_factory=list)
-    type: str | None = None
-    project: str | None = None
-    review: Review | None = None
-    max_review_tries: Annotated[int, Field(ge=1, le=1000)] | None = None
-    max_tries: Annotated[int, Field(ge=1, le=1000)] | None = None
-    backoff_seconds: Annotated[float, Field(ge=0, le=1e8)] | None = None
-    backoff_cap_seconds: Annotated[float, Field(ge=0, le=1e8)] | None = None
-    wall_seconds: Annotated[float, Field(gt=0, le=1e8)] | None = None
-    idle_seconds: Annotated[float, Field(gt=0, le=1e8)] | None = None
-    startup_seconds: Annotated[float, Field(gt=0, le=1e8)] | None = None
-    settle_seconds: Annotated[float, Field(ge=0, le=1e8)] | None = None
-    max_rejections: Annotated[int, Field(ge=0, le=1000)] | None = None
-    needs_output: bool | None = None
-    waits_for_children: bool | None = None
-    max_same: Annotated[int, Field(ge=1, le=1000)] | None = None
-    attempt_usd: Annotated[float, Field(gt=0, le=1e9)] | None = None
-    attempt_tokens: Annotated[int, Field(ge=1, le=2**53)] | None = None
-    task_usd: Annotated[float, Field(gt=0, le=1e9)] | None = None
-    task_tokens: Annotated[int, Field(ge=1, le=2**53)] | None = None
-
-
-_CLOCK_TIME = re.compile(r"^\d{2}:\d{2}(:\d{2})?$")
-
-
-def due(scheduled_at: str, zone: ZoneInfo, day: date) -> tuple[str, str]:
-    """When a slot is due, as UTC text, and which occurrence that is.
-
-    `HH:MM` and `HH:MM:SS` are wall time of `day` in the schedule's zone; ISO 8601 without an offset is wall time
-    too. Where the clocks jump forward a time that does not exist is read with the offset before the jump (02:30
-    becomes 03:30); where they fall back the first of the two is meant. Invalid for anything else.
-    """
-    if _CLOCK_TIME.match(scheduled_at):
-        try:
-            return to_text(datetime.combine(day, time.fromisoformat(scheduled_at), zone)), day.isoformat()
-        except (ValueError, OverflowError):
-            raise Invalid(
-                f"scheduled_at {scheduled_at!r} is no time of a day: write HH:MM from 00:00 to 23:59"
-            ) from None
-    try:
-        instant = datetime.fromisoformat(scheduled_at)
-        if "T" not in scheduled_at.upper() and " " not in scheduled_at:
-            raise ValueError
-        return to_text(instant if instant.tzinfo else instant.replace(tzinfo=zone)), "once"
-    except (ValueError, OverflowError):
-        raise Invalid(
-            f"scheduled_at {scheduled_at!r} is not a time: write HH:MM, HH:MM:SS or ISO 8601 with a date and a time"
-        ) from None
-
-
-def zone_of(name: str) -> ZoneInfo:
-    """The IANA zone of this name; Invalid."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise Invalid(f"{name!r} is not an IANA time zone: write one such as Europe/Berlin, or UTC") from None
+from blackboard.occurrences import Slot, cancel_pending, put
+from blackboard.policy import Policies
+from blackboard.slot_records import SlotRecord, Wish, due, zone_of
 
 
 @dataclass(frozen=True)
@@ -135,6 +38,7 @@ class Schedule:
     day: str | None = None  # which day HH:MM means; today in the zone when None
     complete: bool = False
     places: tuple[str, ...] = ()  # where each slot stands in its document, for sentences
+    since: str = ""  # of a complete one: it says nothing of slots before this time, which stay as they are
 
 
 def read_schedule(
@@ -199,9 +103,9 @@ def take_in(tx: Tx, schedule: Schedule, policies: Policies, actor: str = "engine
     day = _day(schedule.day) if schedule.day else from_text(tx.now).astimezone(zone).date()
     for (agent, given), place in zip_longest(schedule.slots, schedule.places):
         try:
-            record = _record(given)
+            record = slot_records.read(given)
             seen.add((agent, record.uid))
-            _take_one(tx, schedule, agent, record, due(record.scheduled_at, zone, day), policies, actor, taken)
+            _take_one(tx, schedule, agent, record, zone, day, policies, actor, taken)
         except Invalid as refusal:
             _refuse(
                 tx,
@@ -214,25 +118,8 @@ def take_in(tx: Tx, schedule: Schedule, policies: Policies, actor: str = "engine
             )
             seen |= _still_named(agent, given)
     if schedule.complete:
-        _remove_others(tx, schedule.source, seen, actor, taken)
+        _remove_others(tx, schedule, seen, actor, taken)
     return taken
-
-
-def _record(given: Mapping[str, Any]) -> SlotRecord:
-    try:
-        record = SlotRecord.model_validate(given)
-        _Wish.model_validate(record.event_data or {})
-        json.dumps(given, default=str, allow_nan=False, ensure_ascii=False).encode()
-    except ValidationError as error:
-        raise Invalid(_first_fault(error)) from None
-    except ValueError:
-        raise Invalid("it holds what is not JSON (NaN, infinity, half of a surrogate pair): leave that out") from None
-    return record
-
-
-def _first_fault(error: ValidationError) -> str:
-    fault = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in fault['loc']) or 'the slot'}: {fault['msg']}"
 
 
 def _still_named(agent: str, given: Mapping[str, Any]) -> set[tuple[str, str]]:
@@ -263,71 +150,63 @@ KNOWN = "SELECT (SELECT count(*) FROM agents WHERE id = :agent) AS agent, (SELEC
 SLOT = "SELECT * FROM slots WHERE source = :source AND agent_id = :agent AND uid = :uid"
 ADD = """
 INSERT INTO slots (source, agent_id, uid, project_id, slot_type, estimated_duration, scheduled_at, time_zone, day, status, priority,
-  event_type, event_data, extra, created_at)
+  event_type, event_data, extra, repeat, missed, missed_within, overlap, deadline, series, created_at)
 VALUES (:source, :agent, :uid, :project, :slot_type, :estimated_duration, :scheduled_at, :time_zone, :day, :status, :priority,
-  :event_type, :event_data, :extra, :now)
+  :event_type, :event_data, :extra, :repeat, :missed, :missed_within, :overlap, :deadline, :series, :now)
 """
 CHANGE = """
 UPDATE slots SET project_id = :project, slot_type = :slot_type, estimated_duration = :estimated_duration,
   scheduled_at = :scheduled_at, time_zone = :time_zone, day = :day, status = :status, priority = :priority, event_type = :event_type,
-  event_data = :event_data, extra = :extra, removed_at = NULL
+  event_data = :event_data, extra = :extra, repeat = :repeat, missed = :missed, missed_within = :missed_within, overlap = :overlap,
+  deadline = :deadline, series = :series, removed_at = NULL, posted_until = NULL
  WHERE id = :id
 """
 
 
 def _take_one(
-    tx: Tx,
-    schedule: Schedule,
-    agent: str,
-    record: SlotRecord,
-    when: tuple[str, str],
-    policies: Policies,
-    actor: str,
+    tx: Tx, schedule: Schedule, agent: str, record: SlotRecord, zone: ZoneInfo, day: date, policies: Policies, actor: str,
     taken: Taken,
-) -> None:
-    wish = _Wish.model_validate(record.event_data or {})
+) -> None:  # fmt: skip
+    when = due(record.scheduled_at, zone, day) if record.repeat is None else None
+    wish = Wish.model_validate(record.event_data or {})
     project = wish.project or schedule.project
     _must_exist(tx, agent, project)
-    day = schedule.day if when[1] != "once" else None
-    columns = _columns(record, project, schedule.time_zone, day)
+    columns = _columns(record, project, schedule, schedule.day if when and when[1] != "once" else None)
     row = tx.one(SLOT, source=schedule.source, agent=agent, uid=record.uid)
+    changed = False
     if row is None:
         slot_id = tx.insert(ADD, source=schedule.source, agent=agent, uid=record.uid, now=tx.now, **columns)
-        journal.tell(
-            tx,
-            "slot_added",
-            actor=actor,
-            agent_id=agent,
-            slot_id=slot_id,
-            reason=f"{record.uid} at {record.scheduled_at}",
-        )
         taken.added += 1
     else:
         slot_id = row["id"]
-        if row["removed_at"] is not None or any(
+        changed = row["removed_at"] is not None or any(
             row[_COLUMN.get(name, name)] != value for name, value in columns.items()
-        ):
+        )
+        if changed:
             tx.run(CHANGE, id=slot_id, **columns)
-            journal.tell(
-                tx,
-                "slot_changed",
-                actor=actor,
-                agent_id=agent,
-                slot_id=slot_id,
-                reason=f"{record.uid} at {record.scheduled_at}",
-            )
             taken.changed += 1
-    _make_or_move_task(tx, slot_id, agent, project, record, wish, when, policies, actor, taken)
+    if row is None or changed:
+        journal.tell(
+            tx, "slot_changed" if changed else "slot_added", actor=actor, agent_id=agent, slot_id=slot_id,
+            reason=f"{record.uid} at {' '.join(filter(None, (record.scheduled_at, record.repeat)))}",
+        )  # fmt: skip
+    slot = Slot(slot_id, agent, project, record, wish, policies.of(agent), actor)
+    if when is not None:
+        taken.tasks += put(tx, slot, *when)
+    else:
+        taken.tasks += repeating.follow(tx, slot, zone, changed=changed)
 
 
 _COLUMN = {"project": "project_id"}
 
 
-def _columns(record: SlotRecord, project: str, time_zone: str, day: str | None) -> dict[str, Any]:
+def _columns(record: SlotRecord, project: str, schedule: Schedule, day: str | None) -> dict[str, Any]:
     return {
         "project": project, "slot_type": record.slot_type, "estimated_duration": record.estimated_duration,
-        "scheduled_at": record.scheduled_at, "time_zone": time_zone, "day": day, "status": record.status, "priority": record.priority,
-        "event_type": record.event_type, "event_data": json.dumps(record.event_data or {}, sort_keys=True, default=str),
+        "scheduled_at": record.scheduled_at, "time_zone": schedule.time_zone, "day": day, "status": record.status,
+        "priority": record.priority, "event_type": record.event_type, "repeat": record.repeat, "missed": record.missed,
+        "missed_within": record.missed_within, "overlap": record.overlap, "deadline": record.deadline, "series": record.series,
+        "event_data": json.dumps(record.event_data or {}, sort_keys=True, default=str),
         "extra": json.dumps(record.model_extra or {}, sort_keys=True, default=str),
     }  # fmt: skip
 
@@ -340,60 +219,15 @@ def _must_exist(tx: Tx, agent: str, project: str) -> None:
         raise Invalid(f"there is no project {project!r}: name one of the configuration")
 
 
-TASK_OF = "SELECT * FROM tasks WHERE slot_id = :slot AND occurrence = :occurrence"
-REPLAN = """
-UPDATE tasks SET due_at = :due_at, priority = :priority, plan_rev = plan_rev + 1, planned_by = :actor
- WHERE id = :id AND status = 'pending' AND (due_at <> :due_at OR priority <> :priority)
-"""
-
-
-def _make_or_move_task(
-    tx: Tx, slot_id: int, agent: str, project: str, record: SlotRecord, wish: _Wish, when: tuple[str, str], policies: Policies,
-    actor: str, taken: Taken,
-) -> None:  # fmt: skip
-    due_at, occurrence = when
-    task = tx.one(TASK_OF, slot=slot_id, occurrence=occurrence)
-    if record.status in DROPPED_STATUSES:
-        _cancel_pending(tx, slot_id, actor, f"its slot is {record.status}")
-    elif task is None and record.status in OPEN_STATUSES:
-        taken.tasks.append(_post(tx, slot_id, occurrence, due_at, agent, project, record, wish, policies, actor))
-    elif task is not None:
-        tx.run(REPLAN, id=task["id"], due_at=due_at, priority=record.priority, actor=actor)
-
-
-def _post(
-    tx: Tx, slot_id: int, occurrence: str, due_at: str, agent: str, project: str, record: SlotRecord, wish: _Wish,
-    policies: Policies, actor: str,
-) -> int:  # fmt: skip
-    kind = record.event_type or record.slot_type or "slot"
-    return verbs.post(
-        tx, project=project, agent=agent, actor=actor, slot_id=slot_id, occurrence=occurrence, due_at=due_at,
-        title=wish.title or f"{kind} {record.uid}", description=wish.description, must_haves=wish.must_haves, checks=wish.checks,
-        task_type=wish.type or "general", priority=record.priority, data=record.event_data, policy=policy_of(record, wish, policies.of(agent)),
-    )  # fmt: skip
-
-
-def policy_of(record: SlotRecord, wish: _Wish, policy: Policy) -> Policy:
-    """The agent's policy with what the slot says; the planned duration is the limit unless it names another."""
-    if record.estimated_duration is not None:
-        policy = policy.but({"wall_seconds": record.estimated_duration * 60})
-    return policy.but(wish.model_dump())
-
-
-PENDING_OF = "SELECT id FROM tasks WHERE slot_id = :slot AND status = 'pending' ORDER BY id"
-
-
-def _cancel_pending(tx: Tx, slot_id: int, actor: str, reason: str) -> None:
-    for task in tx.all(PENDING_OF, slot=slot_id):
-        verbs.cancel(tx, task["id"], actor=actor, reason=reason)
-
-
-OF_SOURCE = "SELECT id, agent_id, uid FROM slots WHERE source = :source AND removed_at IS NULL"
+OF_SOURCE = (
+    "SELECT id, agent_id, uid FROM slots WHERE source = :source AND removed_at IS NULL AND scheduled_at >= :since"
+)
 REMOVE = "UPDATE slots SET removed_at = :now WHERE id = :id"
 
 
-def _remove_others(tx: Tx, source: str, seen: set[tuple[str, str]], actor: str, taken: Taken) -> None:
-    for row in tx.all(OF_SOURCE, source=source):
+def _remove_others(tx: Tx, schedule: Schedule, seen: set[tuple[str, str]], actor: str, taken: Taken) -> None:
+    source = schedule.source
+    for row in tx.all(OF_SOURCE, source=source, since=schedule.since):
         if (row["agent_id"], row["uid"]) in seen:
             continue
         tx.run(REMOVE, id=row["id"], now=tx.now)
@@ -405,7 +239,7 @@ def _remove_others(tx: Tx, source: str, seen: set[tuple[str, str]], actor: str, 
             slot_id=row["id"],
             reason=f"{row['uid']} left {source}",
         )
-        _cancel_pending(tx, row["id"], actor, f"its slot {row['uid']} left {source}")
+        cancel_pending(tx, row["id"], actor, f"its slot {row['uid']} left {source}")
         taken.removed += 1
 
 

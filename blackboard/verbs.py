@@ -26,11 +26,11 @@ from blackboard.states import LIVE, OUTCOMES
 
 POST = """
 INSERT INTO tasks (project_id, agent_id, role, title, description, task_type, priority, must_haves, checks, data, actor, reason,
-  moved_at, posted_at, due_at, not_before, parent_id, slot_id, occurrence, max_tries, backoff_seconds, backoff_cap_seconds,
+  moved_at, posted_at, due_at, not_before, parent_id, slot_id, occurrence, series, begin_by, end_by, max_tries, backoff_seconds, backoff_cap_seconds,
   wall_seconds, idle_seconds, startup_seconds, settle_seconds, review, reviewer, max_review_tries, max_rejections,
   needs_output, waits_for_children, max_same, attempt_usd, attempt_tokens, task_usd, task_tokens)
 VALUES (:project, :agent, :role, :title, :description, :task_type, :priority, :must_haves, :checks, :data, :actor, :reason,
-  :now, :now, :due_at, :not_before, :parent_id, :slot_id, :occurrence, :max_tries, :backoff_seconds, :backoff_cap_seconds,
+  :now, :now, :due_at, :not_before, :parent_id, :slot_id, :occurrence, :series, :begin_by, :end_by, :max_tries, :backoff_seconds, :backoff_cap_seconds,
   :wall_seconds, :idle_seconds, :startup_seconds, :settle_seconds, :review, :reviewer, :max_review_tries, :max_rejections,
   :needs_output, :waits_for_children, :max_same, :attempt_usd, :attempt_tokens, :task_usd, :task_tokens)
 """
@@ -58,6 +58,9 @@ def post(
     parent_id: int | None = None,
     slot_id: int | None = None,
     occurrence: str | None = None,
+    series: str | None = None,
+    begin_by: str | None = None,
+    end_by: str | None = None,
     reason: str | None = None,
 ) -> int:
     """Put a task on the board, pending; its id. For one agent or for a role, not both; due at once unless said."""
@@ -68,6 +71,7 @@ def post(
         POST, project=project, agent=agent, role=role, title=title, description=description, task_type=task_type,
         priority=priority, must_haves=must_haves, checks=stored(checks), data=json.dumps(dict(data or {}), default=str), actor=actor, reason=reason, now=tx.now,
         due_at=due_at or tx.now, not_before=not_before, parent_id=parent_id, slot_id=slot_id, occurrence=occurrence,
+        series=series, begin_by=begin_by, end_by=end_by,
         **policy.columns(),
     )  # fmt: skip
     for needed in dict.fromkeys(needs):

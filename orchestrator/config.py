@@ -32,6 +32,7 @@ from orchestrator import (
     config_openclaw,
     config_program,
     config_session,
+    config_slots,
     config_workspaces,
 )
 from orchestrator.config_accounts import Account
@@ -268,6 +269,16 @@ class Slots(Part):
     files: tuple[File, ...] = ()
     time_zone: str = "UTC"
     project: Name | None = None  # None in the file: the first project
+    recurring: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+    catch_up: int = Field(20, ge=0, le=MOST)  # tasks of slots made up for after an outage, at most
+
+    @field_validator("recurring")
+    @classmethod
+    def _recurring_slots_can_be_read(cls, slots: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, given in slots.items():
+            if problem := config_slots.problem_of(given):
+                raise ValueError(f"{name}: {problem}")
+        return slots
 
     _zone = field_validator("time_zone")(zone_exists)
 

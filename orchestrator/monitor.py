@@ -39,7 +39,7 @@ from orchestrator.traces import (
     prepared,
     told_from,
 )
-from orchestrator.verdict import Limit, Verdict, between_looks, beyond_a_file, limits, verdict
+from orchestrator.verdict import Limit, Verdict, between_looks, beyond_a_file, limits, slot_end, verdict
 from orchestrator.waiting import first_of, looks
 from orchestrator.weighing import Scales
 
@@ -242,7 +242,10 @@ class Monitor:
                 if row is None or row["ended_at"] is not None:
                     return
                 grown_at = await asyncio.to_thread(printed.grown_at, self._board.clock.boot())
-                pause = await self._within_limits(row, limits(row, grown_at))
+                ends = slot_end(row, self._board.clock.now(), self._board.clock.boot())
+                pause = await self._within_limits(
+                    row, sorted([*limits(row, grown_at), *ends], key=lambda each: each.at)
+                )
                 if pause is not None:
                     pause = await self._within_budgets(row, purse, pause)
                 if pause is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from blackboard import slots, sources
+from blackboard import slot_records, slots, sources
 from blackboard.board import Board, Tx
 from blackboard.clock import from_text
 from blackboard.errors import BlackboardError, Unavailable
@@ -39,7 +39,7 @@ class SlotFiles:
         self._board = board
         self._files = list(files)
         self._project = project
-        self._zone = slots.zone_of(time_zone)
+        self._zone = slot_records.zone_of(time_zone)
         self._time_zone = time_zone
         self._policies = policies
         self._seen: dict[Path, _Seen] = {}
@@ -83,7 +83,7 @@ class SlotFiles:
             schedule = slots.read_schedule(
                 document, source=self._source(file), project=self._project, time_zone=self._time_zone, complete=True
             )
-            self._zones[file] = slots.zone_of(schedule.time_zone)
+            self._zones[file] = slot_records.zone_of(schedule.time_zone)
             taken = await self._board.write(_answered, schedule, self._policies)
         except Unavailable:
             raise

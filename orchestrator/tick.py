@@ -14,12 +14,26 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from blackboard import attempts, claims, families, journal, questions, reviews, uploads, verbs
+from blackboard import (
+    attempts,
+    claims,
+    contracts,
+    families,
+    journal,
+    questions,
+    repeating,
+    reviews,
+    slots,
+    sources,
+    uploads,
+    verbs,
+)
 from blackboard.board import Board, Tx
 from blackboard.clock import from_text, seconds_between
 from blackboard.days import day_of
 from blackboard.errors import BlackboardError, Refused, Unavailable
 from blackboard.tokens import digest, mint
+from orchestrator import config_slots
 from orchestrator.cleaning import Cleaner
 from orchestrator.config import Settings
 from orchestrator.machine import room
@@ -37,6 +51,7 @@ CLAIMS_AT_ONCE = 16
 CLEAN_SECONDS = 10.0  # between two looks whether the time of a workspace has come
 EVENTS_AT_ONCE = 100
 MEMORY_PAUSE = 5.0  # seconds between two looks while nothing but other programs' memory holds a task
+ALIVE_SECONDS = 60.0  # between two signs of life on the board: an outage is what comes after the last
 Announce = Callable[[Mapping[str, Any]], None]
 
 
@@ -63,6 +78,7 @@ class Orchestrator:
         self._punctuality = Punctuality(settings.tick.foreign_poll_seconds)
         self._faults: dict[str, str] = {}
         self._rehearsing = False
+        self._alive: float | None = None  # when the board was told last that somebody ticks
         self._team: list[tuple[object, ...]] | None = None  # as it was when all waiting reviews were looked at last
 
     def wake(self) -> None:
@@ -85,6 +101,7 @@ class Orchestrator:
         await self._fix_base_url()
         self._told = int((await self._board.read(questions.overview))["last_event"] or 0)
         await self._board.write(families.sweep)
+        await self._board.write(_plan_on, self._settings)
         await self._sweep_uploads()
         await self._board.foreign_commits()
 
@@ -146,6 +163,7 @@ class Orchestrator:
         await self._step("prove", self._proving.reconcile)
         if self._last_tick is None or self._sources.new_day():
             await self._step("slots", self._take_in)
+        await self._step("contracts", self._keep_contracts)
         more = bool(await self._step("claim", self._claim))
         await self._step("tell", self._tell)
         await self._step("lateness", self._raise_alarm)
@@ -181,6 +199,17 @@ class Orchestrator:
                 await self._board.write(_tell_fault, sentence)
             except (BlackboardError, sqlite3.Error):
                 log.exception("the fault could not be told")
+
+    async def _keep_contracts(self) -> None:
+        """What slots promised: the next day's times, what was missed, what overlaps."""
+        now = self._board.clock.now()
+        if await self._board.read(repeating.ending, now):
+            await self._board.write(repeating.go_on, self._settings.policies())
+        if await self._board.read(contracts.broken, now):
+            await self._board.write(contracts.keep)
+        if self._alive is None or self._board.clock.boot() - self._alive >= ALIVE_SECONDS:
+            await self._board.write(contracts.alive)
+            self._alive = self._board.clock.boot()
 
     async def _claim(self) -> bool:
         """Claim for every free agent and begin the attempts; whether more may be claimable at once."""
@@ -303,6 +332,17 @@ INSERT INTO meta (key, value) VALUES ('base_url', :url) ON CONFLICT (key) DO UPD
 
 def _put_base_url(tx: Tx, url: str) -> None:
     tx.run(PUT_BASE_URL, url=url)
+
+
+def _plan_on(tx: Tx, settings: Settings) -> None:
+    """Take the configuration's own slots in, go on with every rule, and decide on what an outage passed over."""
+    project = settings.slots.project or settings.projects[0].id
+    sources.answered(tx, config_slots.SOURCE)
+    slots.take_in(
+        tx, config_slots.schedule_of(settings.slots.recurring, project, settings.slots.time_zone), settings.policies()
+    )
+    repeating.go_on(tx, settings.policies())
+    contracts.after_outage(tx, settings.slots.catch_up)
 
 
 def _tell_fault(tx: Tx, sentence: str) -> None:

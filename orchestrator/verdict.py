@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 from typing import NamedTuple
 
+from blackboard.clock import seconds_between
 from blackboard.record import Record
 from blackboard.sizes import in_words
 from orchestrator.processes import Status
@@ -152,6 +153,15 @@ def limits(attempt: Record, printed_boot: float | None) -> list[Limit]:
             )
         )
     return sorted(found, key=lambda limit: limit.at)
+
+
+def slot_end(attempt: Record, now: str, boot: float) -> list[Limit]:
+    """The end of the task's slot, if what runs is to be finished by then. `now`, `boot`: the same instant."""
+    if attempt["end_by"] is None or attempt["role"] != "executor":
+        return []
+    begun = float(attempt["spawned_boot"] or boot)
+    ends = boot + seconds_between(now, attempt["end_by"])
+    return [Limit("timed_out", begun, max(0.0, ends - begun), f"the time of its slot, which ends {attempt['end_by']},")]
 
 
 def between_looks(attempt: Record) -> float:

@@ -158,6 +158,8 @@ MEANINGS: Mapping[str, str] = {
     "slots.project": "The project of slots that name none.",
     "workspaces.keep_done_days": 'How long the workspace of a task that is done or cancelled is kept, in days; `"never"`: it is never removed.',
     "workspaces.keep_failed_days": "The same for a task that has failed.",
+    "slots.recurring": "Slots that repeat, a table each: `[slots.recurring.NAME]`, see [below](#slots-that-repeat).",
+    "slots.catch_up": "How many tasks of slots are made up for, at most, when the daemon was away; the newest.",
     "prompts.templates": "A folder with templates in the place of ours: [templates](templates.md).",
 }
 

@@ -48,7 +48,7 @@ LEANS_ON: dict[str, set[str]] = {
     "orchestrator.doctor": {"orchestrator.doctor"},
     "orchestrator.launcher": set(),
     "prompts": {"blackboard", "jinja2", "prompts"},
-    "blackboard": {"aiosqlite", "blackboard", "pydantic"},
+    "blackboard": {"aiosqlite", "blackboard", "cronsim", "dateutil", "pydantic"},
 }
 
 # Names that say nothing about what is inside.
@@ -190,6 +190,7 @@ def undeclared(tree: Imports, dependencies: Iterable[str]) -> list[str]:
     """Imports of packages that pyproject.toml does not name: they would be missing after `pip install`."""
     declared = {re.split(r"[^\w-]", requirement)[0].replace("-", "_") for requirement in dependencies}
     halves = {"pydantic_core"} if "pydantic" in declared else set()  # pydantic pins it, and names it as its own
+    halves |= {name.removeprefix("python_") for name in declared}  # of python-dateutil and its like
     known = declared | halves | set(PACKAGES) | sys.stdlib_module_names
     return [
         f"{module} imports {found.target}"

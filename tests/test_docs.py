@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from blackboard import slots, states
+from blackboard import slot_records, states
 from blackboard.migrations import schema_text
 from orchestrator import config_environment, exits
 from orchestrator.cli import cli
@@ -108,8 +108,8 @@ def test_the_variable_of_a_setting_sets_that_setting(row: docs_settings.Row) -> 
 
 def test_every_field_of_a_slot_is_told() -> None:
     text = text_of("docs/configuration.md")
-    assert first_column(text, "field") == {"agent", *slots.SlotRecord.model_fields}
-    assert first_column(text, "in `event_data`") == {*slots._Wish.model_fields}
+    assert first_column(text, "field") == {"agent", *slot_records.SlotRecord.model_fields}
+    assert first_column(text, "in `event_data`") == {*slot_records.Wish.model_fields}
 
 
 def first_column(text: str, head: str) -> set[str]:

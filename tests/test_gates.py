@@ -101,6 +101,13 @@ def task_of_an_old_schedule(tx: Tx) -> int:
     return task
 
 
+def second_of_a_series(tx: Tx) -> int:
+    first = scenes.post(tx, series="standup", due_at=plus(tx.now, -HOUR))
+    tx.run("UPDATE agents SET max_live = 2 WHERE id = 'ada'")
+    scenes.work(tx, first)
+    return scenes.post(tx, series="standup")
+
+
 def task_not_gone(tx: Tx) -> int:
     task = scenes.post(tx, policy=Policy(backoff_seconds=0))
     verbs.end_badly(tx, scenes.work(tx, task), "crashed", actor="engine:monitor")
@@ -167,6 +174,9 @@ GATES = [
     Gate("needs", task_with_need, sql("DELETE FROM dependencies"), "1 of the tasks it needs are not done"),
     Gate("project", task_and("UPDATE projects SET paused_at = created_at"), sql("UPDATE projects SET paused_at = NULL"), "its project forge is paused since 20"),
     Gate("source", task_of_an_old_schedule, sql("UPDATE sources SET stale_at = NULL"), "backend:hub gave its last good answer 2026-01-31T09:00:00.000Z (the hub is down)"),
+    Gate("begin_by", task_and(f"UPDATE tasks SET begin_by = '{START}'"), sql("UPDATE tasks SET begin_by = NULL"), f"it was to begin by {START}"),
+    Gate("end_by", task_and(f"UPDATE tasks SET end_by = '{START}'"), sql("UPDATE tasks SET end_by = NULL"), f"it was to be finished by {START}"),
+    Gate("overlap", second_of_a_series, sql("UPDATE tasks SET status = 'cancelled' WHERE id = 1"), "the one before it of the same slot is not finished"),
     Gate("former_attempt", task_not_gone, sql("UPDATE attempts SET gone_at = ended_at"), "not proved gone"),
     Gate("check_running", task_in_check, sql(ENDS), "a check of it is being run"),
     Gate("board_paused", task_and("UPDATE whole_board SET paused_at = 'noon', pause_reason = 'fire'"), sql("UPDATE whole_board SET paused_at = NULL"), "everything is paused since noon: fire"),
@@ -443,7 +453,8 @@ def some_slot(tx: Tx, chance: random.Random) -> dict[str, object]:
         "INSERT INTO slots (source, agent_id, project_id, uid, scheduled_at) VALUES (:name, 'a', 'p', :uid, 'noon')",
         name=name, uid=f"id:{chance.randrange(2**40)}",
     )  # fmt: skip
-    return {"slot_id": taken, "occurrence": "once"}
+    promise = {name: chance.choice([None, plus(tx.now, -1), plus(tx.now, 20)]) for name in ("begin_by", "end_by")}
+    return {"slot_id": taken, "occurrence": "once", "series": chance.choice(["daily", "weekly", None]), **promise}
 
 
 def random_task(tx: Tx, chance: random.Random, others: list[int]) -> int:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jinja2 import DictLoader
 from jinja2.exceptions import SecurityError, UndefinedError
 
-from blackboard import slots, states, tokens
+from blackboard import slot_records, states, tokens
 from orchestrator.demo.orders import Block, blocks, commands
 from prompts import PromptError, check, checking, quoting, render, samples
 from prompts.history import LIMIT, retold
@@ -87,7 +87,7 @@ def test_limits_are_told_in_words(seconds: float, words: str) -> None:
 
 
 def test_of_a_slots_data_only_what_is_not_told_elsewhere_is_shown() -> None:
-    assert set(slots._Wish.model_fields) == NOT_MORE
+    assert set(slot_records.Wish.model_fields) == NOT_MORE
     assert "More facts" not in prompt(data={"title": "x", "wall_seconds": 12})
     assert block_after(prompt(data={"title": "x", "ticket": "ä7"}), "More facts").text == '{\n "ticket": "ä7"\n}'
 

@@ -15,7 +15,8 @@ from blackboard.board import Board, Tx
 from blackboard.errors import Invalid
 from blackboard.gates import Room
 from blackboard.policy import Policies, Policy
-from blackboard.slots import Schedule, Taken, due, read_schedule
+from blackboard.slot_records import due
+from blackboard.slots import Schedule, Taken, read_schedule
 from tests import scenes
 from tests.fake_clock import START, FakeClock
 from tests.scenes import status_of, tried

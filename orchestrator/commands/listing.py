@@ -95,8 +95,9 @@ def accounts(call: Call) -> None:
 
 @command("slots", short_help="What is planned: slots, their tasks, when each is due next.")
 @click.option("--agent", help="Only slots of this agent.", shell_complete=agent_names)
+@click.option("--times", "all_times", is_flag=True, help="The next five times of each, not only the next one.")
 @click.option("--all", "everything", is_flag=True, help="Also those that are over or have left their source.")
-def slots(call: Call, agent: str | None, everything: bool) -> None:
+def slots(call: Call, agent: str | None, all_times: bool, everything: bool) -> None:
     """What is planned: each slot with its latest task and when it is due next, in UTC."""
     from blackboard import pauses
     from blackboard.clock import SystemClock
@@ -106,9 +107,19 @@ def slots(call: Call, agent: str | None, everything: bool) -> None:
         if agent is not None:
             pauses.state(board, pauses.Target("agent", agent))  # or there is no such agent
         rows = planned(board, SystemClock().now(), agent=agent, everything=everything)
+    if not call.as_json:
+        rows = [
+            row | {"next": "\n".join(row["times"]) if all_times else row["next"], "scheduled_at": _when(row)}
+            for row in rows
+        ]
     names = ("agent", "uid", "scheduled_at", "time_zone", "status", "task", "task_status", "next", "source")
     empty = "there are no slots" if everything else "nothing is planned: `orchestrator slots --all` shows what was"
     call.screen.table(rows, {name: name.replace("_", " ") for name in names}, empty=empty)
+
+
+def _when(row: dict[str, Any]) -> str:
+    """When a slot is, as it was written: its rule says more than the first time."""
+    return str(row["repeat"] or row["scheduled_at"])
 
 
 COMMANDS = (agents, accounts, slots)
