@@ -28,7 +28,10 @@ class NoAnswer(Exception):
 
 
 class Source(Protocol):
-    """What is asked. `every`: seconds between two good answers; `most_seconds`: for one of them, all in all."""
+    """What is asked. `every`: seconds between two good answers; `most_seconds`: for one of them, all in all.
+
+    `look_every`: seconds between two questions whether it has changed; infinite where only asking can tell.
+    """
 
     @property
     def name(self) -> str: ...
@@ -36,6 +39,12 @@ class Source(Protocol):
     def every(self) -> float: ...
     @property
     def most_seconds(self) -> float: ...
+    @property
+    def look_every(self) -> float: ...
+
+    def changed(self) -> bool:
+        """Whether asking before its time would give another answer. Blocking, cheap."""
+        ...
 
     async def ask(self) -> bool:
         """Ask, bring the board up to the answer and say `sources.answered`, in one write; whether a task may have changed.
@@ -64,10 +73,10 @@ class Asking:
     async def _keep_asking(self, source: Source) -> None:
         while True:
             await self._turn(source)
-            await asyncio.sleep(await self._left(source) or 0.05)
+            await asyncio.sleep(min(await self._left(source) or 0.05, source.look_every))
 
     async def _turn(self, source: Source) -> None:
-        if await self._left(source) > 0:
+        if await self._left(source) > 0 and not await asyncio.to_thread(source.changed):
             return
         try:
             async with asyncio.timeout(source.most_seconds):

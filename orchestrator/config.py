@@ -28,6 +28,7 @@ from blackboard.policy import Policies, Policy
 from blackboard.session_keys import Scope
 from orchestrator import (
     config_accounts,
+    config_calendars,
     config_contain,
     config_openclaw,
     config_program,
@@ -37,6 +38,7 @@ from orchestrator import (
 )
 from orchestrator.config_accounts import Account
 from orchestrator.config_budget import AgentBudget, BoardBudget
+from orchestrator.config_calendars import CalendarConfig
 from orchestrator.config_contain import Limits, Wrap
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_origins import Layers
@@ -299,6 +301,7 @@ class Settings(BaseSettings):
     agents: dict[Name, AgentConfig] = Field(default_factory=dict)
     accounts: dict[Name, Account] = Field(default_factory=dict)
     slots: Slots = Slots()
+    calendars: dict[Name, CalendarConfig] = Field(default_factory=dict)
     prompts: Prompts = Prompts()
     workspaces: Workspaces = Workspaces()
     _layers: Layers = PrivateAttr(default_factory=Layers)
@@ -351,6 +354,16 @@ class Settings(BaseSettings):
         if ids and slots.project not in ids:
             raise ValueError(f"project {slots.project!r} is not in projects: {', '.join(ids)}")
         return slots
+
+    @field_validator("calendars")
+    @classmethod
+    def _calendars_name_what_there_is(
+        cls, calendars: dict[str, CalendarConfig], info: ValidationInfo
+    ) -> dict[str, CalendarConfig]:
+        projects = [project.id for project in info.data.get("projects", ())]
+        if problem := config_calendars.problem_of_all(calendars, info.data.get("agents", {}), projects):
+            raise ValueError(problem)
+        return calendars
 
     @property
     def config_file(self) -> Path | None:

@@ -53,6 +53,10 @@ def _places(values: Tree) -> Iterator[tuple[Any, Any]]:
         yield from _held(agent["worktree"], "repository")
     for agent in _tables(values.get("agents"), having=""):
         yield from _listed(agent, "writable", "hidden")
+    for calendar in _tables(values.get("calendars"), having="file"):
+        yield calendar, "file"
+    for calendar in _tables(values.get("calendars"), having="token_file"):
+        yield calendar, "token_file"
     slots = values.get("slots")
     if isinstance(slots, dict):
         yield from _listed(slots, "files")

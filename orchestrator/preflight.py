@@ -209,6 +209,16 @@ def _slots(settings: Settings) -> Findings:
             yield Finding("ok", "slots", str(file))
 
 
+def _calendars(settings: Settings) -> Findings:
+    if not settings.calendars:
+        return
+    from orchestrator.calendar_check import looked_at
+
+    for name in settings.calendars:
+        for level, sentence in looked_at(name, settings):
+            yield Finding(level, f"calendar {name}", sentence)
+
+
 def _board_place(settings: Settings) -> Findings:
     if settings.board == settings.config_file:
         yield Finding("fail", "board", f"{settings.board} is the configuration itself: name another file", exits.USAGE)
@@ -307,5 +317,6 @@ def _is_open(path: Path) -> bool:
 
 
 LOOKS: tuple[Callable[[Settings], Findings], ...] = (
-    _platform, _sqlite, _config, _prompts, _agents, _containment, _reviewers, _slots, _board, _state, _token, _api,
+    _platform, _sqlite, _config, _prompts, _agents, _containment, _reviewers, _slots, _calendars, _board, _state, _token,
+    _api,
 )  # fmt: skip

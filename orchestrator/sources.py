@@ -52,10 +52,10 @@ class SlotFiles:
         if not self._dropped_others:
             await self._drop_unnamed()
         for file in self._files:
-            now, stamp = self._board.clock.now(), await asyncio.to_thread(_stamp, file)
-            if self._seen.get(file) != _Seen(stamp, self._day(file, now)):
+            now, found = self._board.clock.now(), await asyncio.to_thread(stamp, file)
+            if self._seen.get(file) != _Seen(found, self._day(file, now)):
                 changed |= await self._take(file)
-                self._seen[file] = _Seen(stamp, self._day(file, now))
+                self._seen[file] = _Seen(found, self._day(file, now))
         return changed
 
     def new_day(self) -> bool:
@@ -124,7 +124,8 @@ def _until_midnight(now: datetime, zone: ZoneInfo) -> float:
     return (midnight.astimezone(UTC) - now).total_seconds()
 
 
-def _stamp(file: Path) -> tuple[int, int, int] | None:
+def stamp(file: Path) -> tuple[int, int, int] | None:
+    """What a file is recognised by; None when it is not there."""
     try:
         found = file.stat()
     except OSError:

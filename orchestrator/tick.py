@@ -32,15 +32,18 @@ from blackboard.board import Board, Tx
 from blackboard.clock import from_text, seconds_between
 from blackboard.days import day_of
 from blackboard.errors import BlackboardError, Refused, Unavailable
+from blackboard.sources import unnamed
 from blackboard.tokens import digest, mint
 from orchestrator import config_slots
+from orchestrator.asking import Asking
+from orchestrator.calendars import CalendarSource
 from orchestrator.cleaning import Cleaner
 from orchestrator.config import Settings
 from orchestrator.machine import room
 from orchestrator.monitor import Monitor
 from orchestrator.proving import Proving
 from orchestrator.punctuality import Punctuality
-from orchestrator.sources import SlotFiles
+from orchestrator.sources import SlotFiles, leave
 from orchestrator.spawner import Spawner, SpawnError
 from orchestrator.state_folder import keep_to_one_board
 from orchestrator.waiting import beside
@@ -74,6 +77,9 @@ class Orchestrator:
             board, settings.slots.files, project=settings.slots.project or settings.projects[0].id,
             time_zone=settings.slots.time_zone, policies=settings.policies(),
         )  # fmt: skip
+        self._asking = Asking(
+            board, [CalendarSource(name, each, board, settings) for name, each in settings.calendars.items()], self.wake
+        )
         self._last_tick: float | None = None
         self._punctuality = Punctuality(settings.tick.foreign_poll_seconds)
         self._faults: dict[str, str] = {}
@@ -102,6 +108,10 @@ class Orchestrator:
         self._told = int((await self._board.read(questions.overview))["last_event"] or 0)
         await self._board.write(families.sweep)
         await self._board.write(_plan_on, self._settings)
+        for name in await self._board.read(
+            unnamed, "calendar", [f"calendar:{name}" for name in self._settings.calendars]
+        ):
+            await self._board.write(leave, name, self._settings.policies())
         await self._sweep_uploads()
         await self._board.foreign_commits()
 
@@ -119,6 +129,7 @@ class Orchestrator:
             self._every(tick.foreign_poll_seconds, self._look_around),
             self._every(tick.source_poll_seconds, self._take_in),
             self._sweeping(),
+            self._asking.run(),
         ):
             while True:
                 self._woken.clear()
@@ -133,6 +144,7 @@ class Orchestrator:
             await self._step("slots", self._take_in)
             await self._step("dry run", self._rehearse)
         else:
+            await self._step("sources", self._asking.once)
             while await self.tick():
                 pass
             async with beside(

@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from orchestrator.config import Account, AgentConfig, Api, PolicyNumbers, Project, Prompts, Settings, Slots, Tick
 from orchestrator.config_budget import AgentBudget, BoardBudget
+from orchestrator.config_calendars import CalendarConfig
 from orchestrator.config_contain import Limits
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_program import Program
@@ -38,11 +39,12 @@ TABLES: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("`[agents.NAME.hooks]`", "agents.NAME.hooks.", Hooks),
     ("`[accounts.NAME]`", "accounts.NAME.", Account),
     ("`[slots]`", "slots.", Slots),
+    ("`[calendars.NAME]`", "calendars.NAME.", CalendarConfig),
     ("`[prompts]`", "prompts.", Prompts),
     ("`[workspaces]`", "workspaces.", Workspaces),
 )
 INSIDE = frozenset(
-    {"api", "tick", "policy", "budget", "projects", "agents", "accounts", "slots", "prompts", "workspaces"}
+    {"api", "tick", "policy", "budget", "projects", "agents", "accounts", "slots", "calendars", "prompts", "workspaces"}
 )  # keys of the top level that are tables
 
 MEANINGS: Mapping[str, str] = {
@@ -155,6 +157,16 @@ MEANINGS: Mapping[str, str] = {
     "agents.NAME.budget.action": "As in `[budget]`; with `warn`, its attempts are not ended over their own budget either.",
     "slots.files": "Files with slots, `.toml` or `.json`.",
     "slots.time_zone": "The IANA zone their `HH:MM` is meant in.",
+    "calendars.NAME.file": "An `.ics` file, or ... ([calendars](calendars.md#real-calendars))",
+    "calendars.NAME.url": "... an address: `https://`, `http://` or `webcal://`. It is never shown: it may hold a secret.",
+    "calendars.NAME.token_file": "A file with the bearer token that the address wants.",
+    "calendars.NAME.agent": "Whose work an event is that names nobody.",
+    "calendars.NAME.attendees": "Addresses or names of those who attend, and the agent each is.",
+    "calendars.NAME.project": "The project of its tasks.",
+    "calendars.NAME.time_zone": "The IANA zone of times without one, and of whole days.",
+    "calendars.NAME.all_day_at": "When an event of a whole day is due.",
+    "calendars.NAME.every_seconds": "How often an address is asked. A file is looked at all the time.",
+    "calendars.NAME.max_schedule_age_seconds": "Without a good answer for so long, nothing it planned is claimed until there is one.",
     "slots.project": "The project of slots that name none.",
     "workspaces.keep_done_days": 'How long the workspace of a task that is done or cancelled is kept, in days; `"never"`: it is never removed.',
     "workspaces.keep_failed_days": "The same for a task that has failed.",
@@ -200,6 +212,12 @@ DEFAULTS: Mapping[str, str] = {
     "agents.NAME.budget.action": "what `[budget]` says",
     "agents.NAME.policy": "what `[policy]` says",
     "slots.project": "the first project",
+    "calendars.NAME.file": "",
+    "calendars.NAME.url": "",
+    "calendars.NAME.token_file": "none",
+    "calendars.NAME.agent": "nobody",
+    "calendars.NAME.project": "that of `[slots]`",
+    "calendars.NAME.max_schedule_age_seconds": "for ever",
     "prompts.templates": "ours",
 }
 

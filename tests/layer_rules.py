@@ -33,6 +33,8 @@ MAY_ALSO_IMPORT: dict[str, set[str]] = {"orchestrator.cli": {"api"}}
 ONLY_IN: dict[str, set[str]] = {
     "sqlite3.connect": {"blackboard.board", "blackboard.migrations", "orchestrator.doctor"},
     "aiosqlite": {"blackboard.board"},
+    "icalendar": {"orchestrator.ics_events"},
+    "recurring_ical_events": {"orchestrator.ics_events"},
     "httpx": {"orchestrator.remote", "orchestrator.web"},
     "httpx2": set(),
     "jinja2": {"prompts", "api"},

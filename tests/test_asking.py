@@ -28,9 +28,13 @@ class Hub:
         self.name = f"backend:{name}"
         self.every = every
         self.most_seconds = most_seconds
+        self.look_every = float("inf")
         self.asked = 0
         self.does: Exception | str = "answers"
         self._board = board
+
+    def changed(self) -> bool:
+        return False
 
     async def ask(self) -> bool:
         self.asked += 1

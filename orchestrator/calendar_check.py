@@ -1,0 +1,40 @@
+"""What `check` says of a calendar: whether it can be read now, and what it plans in the next week. Changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from blackboard.errors import BlackboardError
+from orchestrator import calendar_slots, ics_events
+from orchestrator.asking import NoAnswer
+from orchestrator.calendars import fetched
+from orchestrator.config import Settings
+
+DAYS = 7
+SECONDS = 20.0
+
+
+def looked_at(name: str, settings: Settings) -> Iterator[tuple[Literal["ok", "warn", "fail"], str]]:
+    """The findings about one calendar."""
+    config = settings.calendars[name]
+    now = datetime.now(UTC)
+    try:
+        text = asyncio.run(fetched(config, SECONDS))
+        found = ics_events.read(
+            text,
+            zone=ZoneInfo(config.time_zone),
+            begin=now,
+            until=now + timedelta(days=DAYS),
+            all_day_at=config.day_begins,
+        )
+    except (NoAnswer, BlackboardError) as error:
+        yield "fail", str(error)
+        return
+    records, refused = calendar_slots.slots_of(name, found, config, settings.agents)
+    yield from (("warn", f"{which}: {why}") for which, why in refused)
+    planned = sum(record["status"] == "not_started" for _, record in records)
+    yield "ok", f"{planned} planned in the next {DAYS} days"

@@ -1,0 +1,78 @@
+"""The keys of `[calendars.NAME]`: where a calendar is, whose work its events are, and how its times are meant."""
+
+from __future__ import annotations
+
+from datetime import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from orchestrator.config_types import File, Name, SomeSeconds, Word
+
+
+class CalendarConfig(BaseModel):
+    """One calendar: a file or an address, exactly one of both."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    file: File | None = None
+    url: Word | None = Field(None, repr=False)  # it may hold a secret
+    token_file: File | None = None
+    agent: Name | None = None
+    attendees: dict[Word, Name] = Field(default_factory=dict)
+    project: Name | None = None
+    time_zone: str = "UTC"
+    all_day_at: str = Field("00:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    every_seconds: SomeSeconds = 300
+    max_schedule_age_seconds: SomeSeconds | None = None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, OSError, ValueError) as error:
+            raise ValueError(f"{name!r} is no IANA time zone, e.g. Europe/Berlin") from error
+        return name
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_asked(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        url = f"https:{url[7:]}" if url.lower().startswith("webcal:") else url
+        found = urlsplit(url)
+        if found.scheme not in ("http", "https") or not found.hostname:
+            raise ValueError("url begins with https://, http:// or webcal://")
+        return url
+
+    @model_validator(mode="after")
+    def _is_one(self) -> CalendarConfig:
+        if (self.file is None) == (self.url is None):
+            raise ValueError("a calendar is a file or a url: give exactly one of both")
+        if self.token_file is not None and self.url is None:
+            raise ValueError("token_file is for a calendar with a url")
+        return self
+
+    @property
+    def day_begins(self) -> time:
+        """When an event of whole days is due."""
+        return time.fromisoformat(self.all_day_at)
+
+
+def problem_of_all(calendars: dict[str, CalendarConfig], agents: dict[str, Any], projects: list[str]) -> str | None:
+    """What about them does not go with the rest of the configuration."""
+    for name, calendar in calendars.items():
+        for agent in filter(None, (calendar.agent, *calendar.attendees.values())):
+            if agent not in agents:
+                return f"calendars.{name} names the agent {agent!r}, which is not in agents"
+        if calendar.project is not None and projects and calendar.project not in projects:
+            return f"calendars.{name} names the project {calendar.project!r}: projects are {', '.join(projects)}"
+    return None
+
+
+def folder(state_dir: Path) -> Path:
+    """Where the last good text of each calendar with a url is kept."""
+    return state_dir / "calendars"
