@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from orchestrator.config import AgentConfig, Api, PolicyNumbers, Project, Prompts, Settings, Slots, Tick
 from orchestrator.config_accounts import Account
+from orchestrator.config_calendars import CalendarConfig
 from orchestrator.config_contain import Limits
 from orchestrator.config_environment import CONFIG_VARIABLE, Tree, names_in, tree, variable_of
 from orchestrator.config_openclaw import Openclaw
@@ -30,7 +31,7 @@ FILE_NAME = "orchestrator.toml"
 _TABLES: dict[str, type[BaseModel]] = {
     "api": Api, "tick": Tick, "policy": PolicyNumbers, "projects": Project, "agents": AgentConfig, "slots": Slots,
     "prompts": Prompts,
-    "accounts": Account, "openclaw": Openclaw, "program": Program, "limits": Limits,
+    "accounts": Account, "calendars": CalendarConfig, "openclaw": Openclaw, "program": Program, "limits": Limits,
 }  # fmt: skip
 
 
