@@ -15,6 +15,9 @@ CONFIG_VARIABLE = "ORCH_CONFIG"  # names the file itself, so it is no key of it
 Tree = dict[str, Any]
 
 
+NAMED = ("agents", "accounts", "calendars")  # tables whose keys are names: a variable cannot hold all their letters
+
+
 def tree(environ: Mapping[str, str], agents: tuple[str, ...]) -> Tree:
     """All variables with the prefix as nested keys. `agents`: `names_in` the file, matched without regard to case."""
     found: Tree = {}
@@ -25,10 +28,10 @@ def tree(environ: Mapping[str, str], agents: tuple[str, ...]) -> Tree:
 
 
 def names_in(from_file: Tree) -> tuple[str, ...]:
-    """The agents of a file, and the accounts that have a table or are named by an agent."""
-    agents, accounts = (each if isinstance(each := from_file.get(key), dict) else {} for key in ("agents", "accounts"))
+    """The agents and calendars of a file, and the accounts that have a table or are named by an agent."""
+    agents, accounts, calendars = (each if isinstance(each := from_file.get(key), dict) else {} for key in NAMED)
     named = [agent["account"] for agent in agents.values() if isinstance(agent, dict) and "account" in agent]
-    return (*agents, *accounts, *(name for name in named if isinstance(name, str)))
+    return (*agents, *accounts, *calendars, *(name for name in named if isinstance(name, str)))
 
 
 def variable_of(environ: Mapping[str, str], agents: tuple[str, ...], loc: tuple[str, ...]) -> str | None:
@@ -46,7 +49,7 @@ def variable_of(environ: Mapping[str, str], agents: tuple[str, ...], loc: tuple[
 def _keys(name: str, agents: tuple[str, ...]) -> tuple[str, ...]:
     parts = name.removeprefix(PREFIX).split("__")
     keys = [part.lower() for part in parts]
-    if keys[0] in ("agents", "accounts") and len(keys) > 1:
+    if keys[0] in NAMED and len(keys) > 1:
         keys[1] = _agent(parts[1], agents)
         if keys[0] == "agents" and keys[2:3] == ["env"]:
             keys[3:] = ["__".join(parts[3:])] if parts[3:] else []  # the agent's own variable: its name as it is
