@@ -6,6 +6,7 @@ Pure: the form, its words, and how it is read again from a task's row. Never run
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -18,19 +19,33 @@ MOST = 20  # checks of one task
 SECONDS = 300.0
 SHELL = ("/bin/sh", "-c")
 
-Word = Annotated[str, Field(max_length=32_768, pattern=r"^[^\x00]*$")]
-Program = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$")]
+# Something that can be seen: the program of a check is not a blank.
+SOMETHING = r"^[^\x00]*[^\x00-\x20][^\x00]*$"
+Word = Annotated[str, Field(max_length=32_768, pattern=SOMETHING)]
+Program = Annotated[str, Field(min_length=1, max_length=4096, pattern=SOMETHING)]
+INSIDE = r"^(?!/)(?!(?:[\s\S]*/)?\.\.(?:/|$))[^\x00]*[^\x00-\x20][^\x00]*$"  # told in the document; looked at below
+Inside = Annotated[str, Field(min_length=1, max_length=4096, json_schema_extra={"pattern": INSIDE})]
 
 
-def _one_of(*names: str) -> dict[str, Any]:
-    """JSON schema for: exactly one of these is given."""
-    return {"oneOf": [{"required": [name], "not": {"properties": {name: {"type": "null"}}}} for name in names]}
+def _one_of(**lacks: str) -> dict[str, Any]:
+    """JSON schema for: exactly one of these is given, and then not what it lacks."""
+    other = {name: next(each for each in lacks if each != name) for name in lacks}
+    return {
+        "oneOf": [
+            {
+                "required": [name],
+                "not": {"properties": {name: {"type": "null"}}},
+                "properties": {lack: False, other[name]: {"type": "null"}},
+            }
+            for name, lack in lacks.items()
+        ]
+    }
 
 
 class Check(BaseModel):
     """One condition that is proved: `run`, a command, or `path`, a file of the workspace."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_one_of("run", "path"))
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_one_of(run="min_bytes", path="seconds"))
 
     name: Annotated[
         Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")] | None,
@@ -44,7 +59,7 @@ class Check(BaseModel):
     ] = None
     seconds: Annotated[float, Field(gt=0, le=86_400, description="The longest the command may take.")] = SECONDS
     path: Annotated[
-        Program | None, Field(description="A regular file that must be in the workspace, by its path there.")
+        Inside | None, Field(description="A regular file that must be in the workspace, by its path there.")
     ] = None
     min_bytes: Annotated[int, Field(ge=0, le=2**40, description="The least that file must hold.")] = 1
 
@@ -52,11 +67,9 @@ class Check(BaseModel):
     def _one_thing(self) -> Check:
         if (self.run is None) == (self.path is None):
             raise ValueError("a check is a command or a file: give exactly one of run and path")
-        if isinstance(self.run, list) and not self.run[0].strip():
-            raise ValueError("the first word of run is the program: it is empty")
-        if isinstance(self.run, str) and not self.run.strip():
-            raise ValueError("run is empty: give a command")
-        if self.path is not None and (self.path.startswith("/") or ".." in self.path.split("/")):
+        if self.path is not None and not re.search(r"[^\x00-\x20]", self.path):
+            raise ValueError("path is blank: name a file")
+        if self.path is not None and ("\0" in self.path or self.path.startswith("/") or ".." in self.path.split("/")):
             raise ValueError(f"path {self.path!r} leads outside the workspace: name a file in it, without '..'")
         if self.path is not None and "seconds" in self.model_fields_set:
             raise ValueError("seconds is for a command: a file is looked at once")

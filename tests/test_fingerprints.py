@@ -61,7 +61,8 @@ def test_who_only_waited_has_none() -> None:
     for outcome in OUTCOMES.keys() - ALIKE:
         assert fingerprint(outcome, None, "x") is None
     assert OUTCOMES.keys() - ALIKE == {
-        "submitted", "blocked", "approved", "rejected", "cancelled", "released", "dry_run", "rate_limited", "busy", "stopped"
+        "submitted", "blocked", "approved", "rejected", "cancelled", "released", "dry_run", "rate_limited", "busy", "stopped",
+        "no_session", "not_authorised", "over_limit",
     }  # fmt: skip
 
 

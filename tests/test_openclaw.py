@@ -116,10 +116,10 @@ def test_each_form_runs_a_task_to_its_end_and_tells_what_it_cost(tmp_path: Path,
 
 @pytest.mark.parametrize(
     ("scenario", "outcome", "kind", "waits"),
-    [("busy", "busy", "busy", 10), ("limited", "rate_limited", "rate_limit", 60), ("nobody", "spawn_failed", "unknown_agent", 10)],
+    [("busy", "busy", "busy", 10), ("limited", "rate_limited", "rate_limit", None), ("nobody", "spawn_failed", "unknown_agent", 10)],
 )  # fmt: skip
 def test_what_is_nobodys_fault_is_not_charged_and_tried_again_later(
-    tmp_path: Path, scenario: str, outcome: str, kind: str, waits: int
+    tmp_path: Path, scenario: str, outcome: str, kind: str, waits: int | None
 ) -> None:
     with living(tmp_path, "gateway") as house:
         task = house.post("ops", f"scenario-{scenario}")
@@ -130,7 +130,7 @@ def test_what_is_nobodys_fault_is_not_charged_and_tried_again_later(
         wait = house.value(
             "SELECT (julianday(not_before) - julianday(moved_at)) * 86400 FROM tasks WHERE id = :id", id=task
         )
-        assert wait == pytest.approx(waits, abs=0.1)
+        assert wait == (pytest.approx(waits, abs=0.1) if waits else None)  # a limit holds the account, not the task
         assert row["status"] == "pending"
         house.operate(task, "cancel")
 

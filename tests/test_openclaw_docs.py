@@ -14,6 +14,7 @@ from orchestrator.config import AgentConfig
 from orchestrator.config_loading import ConfigError, load
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.runners import openclaw
+from orchestrator.runners.runner import deadline
 from tests.layer_rules import ROOT
 
 BLOCKS = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/openclaw.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -73,7 +74,7 @@ def test_a_prompt_is_never_a_command_or_a_skill(prompt: str) -> None:
 
 @pytest.mark.parametrize(("wall", "seconds"), [(3600, 3540), (240, 180), (120, 90), (1, 1), (0.2, 1)])
 def test_the_deadline_of_the_program_is_before_ours(wall: float, seconds: int) -> None:
-    assert openclaw.deadline(wall) == seconds
+    assert deadline(wall) == seconds
 
 
 # --- check ------------------------------------------------------------------------------------------------------------
