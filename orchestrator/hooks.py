@@ -36,4 +36,5 @@ def step(
     own = place.directory / name
     env = environment(config, os.environ, marker, added)
     plan = launch_plan(config, argv, env, Place(own, cwd or place.workspace), boot_id, claimed_at, stdin=False)
-    return Step(name, own, marker, plan, place.directory / LOG, seconds)
+    unlimited = {**plan, "rlimits": {}, "nice": 0}  # the agent's limits are not the operator's
+    return Step(name, own, marker, unlimited, place.directory / LOG, seconds)

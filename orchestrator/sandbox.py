@@ -30,7 +30,10 @@ CAGE = (
     "/proc",
 )
 MOST_ENTRIES = 2000  # of a folder that is shown entry by entry: bwrap takes 9000 words
-OWN_BUT_FIXED = ("status", "launch.json", "launcher.log")  # in the attempt's directory: not the agent's to write
+# In the attempt's directory, and not the agent's: what says how it went, and what is run after it.
+OWN_BUT_FIXED = ("status", "launch.json", "launcher.log")
+OWN_BUT_OURS = ("checks", "after_run")
+GIT_BUT_FIXED = ("config", "config.worktree", "hooks", "info/attributes")  # what makes git run commands
 
 
 class TooFull(ValueError):
@@ -66,8 +69,8 @@ def cage(*, scratch_bytes: int | None = None) -> list[str]:
     return [*CAGE, *size, "--perms", "1777", "--tmpfs", "/tmp"]  # noqa: S108 - its own, made for it alone
 
 
-def words(agent: AgentConfig, settings: Settings, place: Place, home: str) -> list[str]:
-    """The words between `bwrap` and the agent's program; TooFull."""
+def words(agent: AgentConfig, settings: Settings, place: Place, home: str, repository: Path | None = None) -> list[str]:
+    """The words between `bwrap` and the agent's program; TooFull. `repository`: whose worktree the workspace is."""
     known = secrets(settings)
     work = os.path.realpath(place.workspace)
     writable = [os.path.realpath(path) for path in (*agent.writable, *own_folders(agent, home))]
@@ -81,6 +84,7 @@ def words(agent: AgentConfig, settings: Settings, place: Place, home: str) -> li
         said += _entries(folder, known)
     said += _bind(path for path in writable if path not in over)
     said += _hide(path for path in hidden if not inside(path, work))
+    said += _git(repository) if repository is not None else []
     said += ["--bind", work, work]
     for folder in masked:
         said += _hide(str(each) for each in _secret_entries(folder, known))
@@ -150,5 +154,17 @@ def _scanned(folder: str) -> Sequence[os.DirEntry[str]]:
 
 def _own(directory: str) -> list[str]:
     """The attempt's own directory, writable but for what says how the attempt went."""
-    fixed = [path for name in OWN_BUT_FIXED if (path := f"{directory}/{name}")]
-    return ["--bind", directory, directory, *(word for path in fixed for word in ("--ro-bind-try", path, path))]
+    said = ["--bind", directory, directory, *_fixed(directory, OWN_BUT_FIXED)]
+    for name in OWN_BUT_OURS:
+        said += ["--tmpfs", f"{directory}/{name}", "--remount-ro", f"{directory}/{name}"]
+    return said
+
+
+def _git(repository: Path) -> list[str]:
+    """The repository of a worktree: the agent commits to it, and never says what git runs for others."""
+    git = os.path.realpath(repository / ".git" if (repository / ".git").exists() else repository)
+    return ["--bind", git, git, *_fixed(git, GIT_BUT_FIXED)]
+
+
+def _fixed(folder: str, names: Iterable[str]) -> list[str]:
+    return [word for name in names for word in ("--ro-bind-try", f"{folder}/{name}", f"{folder}/{name}")]

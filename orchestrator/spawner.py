@@ -137,7 +137,9 @@ class Spawner:
         try:
             place.workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
             traces.leave_to(place.directory, brief["claimed_at"])
-            wrapped = self._wrapping.wrapped(agent, place, run.values, env.get("HOME", "/"), self._board.clock.boot())
+            repository = Path(brief["plan"].repository) if brief["plan"] and brief["plan"].repository else None
+            home, now = env.get("HOME", "/"), self._board.clock.boot()
+            wrapped = self._wrapping.wrapped(agent, place, run.values, home, now, repository)
             plan = launch_plan(
                 agent, wrapped.words + words, env, place, boot, brief["claimed_at"],
                 stdin=runner.stdin(agent), sandboxed=is_preset(agent) and bool(wrapped.words),

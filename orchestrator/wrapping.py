@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from orchestrator import sandbox
@@ -55,9 +56,14 @@ class Wrapping:
         self._settings = settings
         self._worked_at: float | None = None
 
-    def wrapped(self, agent: AgentConfig, place: Place, values: Mapping[str, str], home: str, now: float) -> Wrapped:
-        """The words for one attempt, or a check of it. `values`: of the placeholders; `now`: seconds of a clock that never
-        jumps. NoSandbox. Blocking."""
+    def wrapped(
+        self, agent: AgentConfig, place: Place, values: Mapping[str, str], home: str, now: float,
+        repository: Path | None = None,
+    ) -> Wrapped:  # fmt: skip
+        """The words for one attempt, or a check of it. NoSandbox. Blocking.
+
+        `values`: of the placeholders; `now`: seconds of a clock that never jumps; `repository`: whose worktree it works in.
+        """
         if not agent.wrap:
             return Wrapped([])
         if not is_preset(agent):
@@ -69,7 +75,8 @@ class Wrapping:
             return Wrapped([], f"it runs without its sandbox: {problem}")
         _make_own_folders(agent, home)
         try:
-            return Wrapped([found_program(agent.wrap[0]), *sandbox.words(agent, self._settings, place, home)])
+            said = sandbox.words(agent, self._settings, place, home, repository)
+            return Wrapped([found_program(agent.wrap[0]), *said])
         except sandbox.TooFull as error:
             raise NoSandbox(str(error)) from error
 

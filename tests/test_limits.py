@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -116,7 +117,7 @@ def test_its_log_is_a_file_too_and_the_launcher_writes_on(house: House) -> None:
 def test_what_the_kernel_holds_cannot_be_raised_and_the_agent_gives_way(house: House) -> None:
     task, *_ = ended(house, "allows", "done")
     allowed = (house.workspace(task) / "allowed").read_text()
-    assert allowed == f"({3 * MIB}, {3 * MIB}) (99, 99)\n500 3\n"
+    assert allowed == f"({3 * MIB}, {3 * MIB}) (99, 99)\n500 {os.getpriority(os.PRIO_PROCESS, 0) + 3}\n"
 
 
 def test_a_short_attempt_leaves_what_it_used(house: House) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from blackboard.clock import seconds_between
-from orchestrator import wrapping
+from orchestrator import processes, wrapping
 from tests.daemon import House, until
 
 NO_SANDBOX = wrapping.tried("bwrap")
@@ -30,7 +32,9 @@ AGENTS: dict[str, tuple[str, dict[str, object]]] = {
         '    case $path in */attempts/"$attempt"/*|*/workspaces/p/"$task") continue;; esac\n'
         '    if [ -e "$path" ]; then echo "saw $path"; fi\n'
         "done > seen\n"
-        'for path in "$here/new" /etc/new /usr/new "$HOME/new" "$here/attempts/new" "$directory/status" "$directory/launch.json"; do\n'
+        'mkdir -p "$directory/checks" "$directory/after_run"\n'
+        'for path in "$here/new" /etc/new /usr/new "$HOME/new" "$here/attempts/new" "$directory/status" "$directory/launch.json" \\\n'
+        '    "$directory/checks/new" "$directory/after_run/new"; do\n'
         '    if (echo broken > "$path") 2>/dev/null; then echo "wrote $path"; fi\n'
         "done >> seen\n"
         '(mount -o remount,rw / || umount "$here") 2>/dev/null && echo "mounted" >> seen\n'
@@ -44,6 +48,11 @@ AGENTS: dict[str, tuple[str, dict[str, object]]] = {
     "polite": (
         "trap 'sleep 0.5; echo polite > polite; exit 0' TERM; bb start; while :; do sleep 0.05; done\n",
         {"grace_seconds": 20, "policy": {"max_tries": 1, "wall_seconds": 1.5}},
+    ),
+    "commits": (
+        "bb start; echo x > made && git add made && git commit -q -m made || exit 3\n"
+        "(echo x > \"$(git rev-parse --git-common-dir)/hooks/post-checkout\") 2>/dev/null && echo hooked >> bad\n"
+        f"git config core.editor evil 2>/dev/null && echo configured >> bad; {HAND_IN}", {},
     ),
     "keeps": (
         f"(sleep 1; echo finished > finished) & {HAND_IN}", {"leftovers": "keep", "policy": {"settle_seconds": 0.2}},
@@ -76,6 +85,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     env = {"HOME": str(house.folder / "home")}
     for name, (script, config) in {**AGENTS, **CLINGERS}.items():
         boxed(house, name, script, env=env, writable=["home/kept"], hidden=["home/secrets"], max_live=5, **config)
+    repository = house.folder / "repository"
+    repository.mkdir()
+    for words in (["init", "-q", "-b", "main"], ["config", "user.name", "A"], ["config", "user.email", "a@example.org"],
+                  ["commit", "-q", "--allow-empty", "-m", "begin"]):  # fmt: skip
+        subprocess.run(["git", "-C", str(repository), *words], check=True)
+    house.agents["commits"]["worktree"] = {"repository": str(repository)}
+    house.agents["good"]["hooks"] = {"after_run": ["/bin/sh", "-c", "echo after > ../after"]}
     boxed(house, "reviewer", "cat out.txt > read; bb approve\n")
     try:
         house.start()
@@ -107,6 +123,20 @@ def test_it_sees_no_secret_of_the_board_and_writes_nowhere_else(house: House) ->
     assert not (house.folder / "attempts/new").exists()
     house.let_go(other)
     house.reaches(other, "done")
+
+
+def test_a_hook_is_the_operators_and_not_held_in(house: House) -> None:
+    task = house.post("good")
+    house.reaches(task, "done")
+    assert (house.workspace(task).parent / "after").read_text() == "after\n"
+
+
+def test_it_commits_to_its_worktree_and_not_to_what_git_runs(house: House) -> None:
+    task = house.post("commits")
+    house.reaches(task, "done")
+    assert not (house.workspace(task) / "bad").exists()
+    log = ["git", "-C", str(house.folder / "repository"), "log", "--format=%s", f"task/{task}"]
+    assert subprocess.run(log, capture_output=True, text=True, check=True).stdout == "made\nbegin\n"
 
 
 def test_its_exit_code_comes_through(house: House) -> None:
@@ -147,10 +177,6 @@ def test_nothing_of_it_is_left_five_times(house: House, name: str) -> None:
 
 
 def test_a_killed_launcher_takes_the_sandbox_along(house: House) -> None:
-    import signal
-
-    from orchestrator import processes
-
     task = house.post("first")
     house.reaches(task, "working")
     (attempt,) = house.attempts(task)
