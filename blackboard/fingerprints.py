@@ -13,7 +13,8 @@ from blackboard.tokens import redact
 
 # The ends that say something about the work or the agent; whoever waits for a provider or a place has only waited.
 ALIKE = frozenset(
-    ("failed", "spawn_failed", "prompt_failed", "no_report", "crashed", "killed", "lost", "no_start", "idle", "timed_out", "over_budget")
+    ("failed", "spawn_failed", "prompt_failed", "no_report", "crashed", "killed", "lost", "no_start", "idle", "timed_out", "over_budget",
+     "over_limit")
 )  # fmt: skip
 LONGEST = 1000  # characters of a sentence that are looked at
 

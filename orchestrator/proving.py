@@ -52,24 +52,24 @@ class Proving:
 
     async def reconcile(self) -> None:
         """End what a former daemon left, end what nobody wants any more, and begin what there is room for."""
-        found = await self._board.read(proofs.unfinished)
+        found = await self._board.read_first(proofs.unfinished)
         for row in found:
             if row["id"] not in self._runs:
                 self._run(row, fresh=False)
             elif not row["wanted"]:
                 self._unwanted[row["id"]].set()
         room = self._settings.tick.max_checks - len(found)
-        if room <= 0 or self._ending.is_set() or not await self._board.read(proofs.due, room):
+        if room <= 0 or self._ending.is_set() or not await self._board.read_first(proofs.due, room):
             return
         begun = await self._board.write(proofs.begin, room)
-        for row in await self._board.read(proofs.unfinished):
+        for row in await self._board.read_first(proofs.unfinished):
             if row["id"] in begun:
                 self._run(row, fresh=True)
         self._wake()  # a task may have been settled without another check
 
     async def quiet(self) -> None:
         """Wait until no check is run and none is left to run."""
-        while self._runs or bool(await self._board.read(proofs.due, 1)):
+        while self._runs or bool(await self._board.read_first(proofs.due, 1)):
             self._wake()
             await first_of(*self._runs.values(), asyncio.sleep(0.05), within=None)
 

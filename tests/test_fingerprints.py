@@ -62,7 +62,7 @@ def test_who_only_waited_has_none() -> None:
         assert fingerprint(outcome, None, "x") is None
     assert OUTCOMES.keys() - ALIKE == {
         "submitted", "blocked", "approved", "rejected", "cancelled", "released", "dry_run", "rate_limited", "busy", "stopped",
-        "no_session", "not_authorised", "over_limit",
+        "no_session", "not_authorised",
     }  # fmt: skip
 
 

@@ -16,7 +16,10 @@ from tests.asgi_by_hand import ask
 BASE = "http://127.0.0.1:8083"
 OURS = "127.0.0.1:8083"
 PATHS = sorted(
-    {endpoint.path.format(project="demo", agent="writer", task=1, output=1) for endpoint in table(ApiConfig())}
+    {
+        endpoint.path.format(project="demo", agent="writer", account="agent:writer", task=1, output=1)
+        for endpoint in table(ApiConfig())
+    }
 )
 UNKNOWN = [
     "/",

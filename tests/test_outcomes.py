@@ -120,7 +120,7 @@ def test_a_good_agent_is_done_at_the_first_try(running: Running) -> None:
     (attempt,) = house.attempts(task)
     assert (attempt["outcome"], attempt["exit_code"]) == ("submitted", 0)
     assert [event["verb"] for event in house.events(task)] == [
-        "post", "claim", "spawned", "start", "output", "submit", "ended", "approve", "gone",
+        "post", "claim", "workspace_made", "spawned", "start", "output", "submit", "ended", "approve", "gone",
     ]  # fmt: skip
 
 

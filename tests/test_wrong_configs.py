@@ -306,6 +306,7 @@ def test_the_installed_command_says_the_same(
     assert (here / "board.db").read_bytes() == board
 
 
+@pytest.mark.timeout(240)
 def test_each_has_a_sentence_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = []
     for number, (name, wrong) in enumerate(WRONG.items()):
