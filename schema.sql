@@ -83,6 +83,7 @@ CREATE TABLE agents (
   runner       TEXT NOT NULL DEFAULT 'command',
   enabled      INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
   max_live     INTEGER NOT NULL DEFAULT 1 CHECK (max_live >= 0),   -- attempts not gone at once
+  claim_when   TEXT    NOT NULL DEFAULT 'idle on_call',            -- it gets work while it is said to be so, or nothing is said
   account      TEXT REFERENCES accounts(id),                       -- what it draws on, 'agent:ID' when it shares none
   memory_bytes INTEGER NOT NULL DEFAULT 0 CHECK (memory_bytes >= 0),   -- what one attempt of it is known to need
   paused_at    TEXT,
@@ -104,6 +105,38 @@ CREATE TABLE agent_roles (
   PRIMARY KEY (agent_id, role)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX agents_of_role ON agent_roles(role);
+
+-- Where an agent stands, as it says itself or others say of it: the latest word of each, until it expires.
+CREATE TABLE presence_reports (
+  agent_id    TEXT NOT NULL REFERENCES agents(id),
+  source      TEXT NOT NULL,                          -- 'agent', a name of a person's own, or 'presence:NAME'
+  status      TEXT NOT NULL CHECK (status IN ('idle','on_call','busy','exhausted','offline','unknown')),
+  actor       TEXT NOT NULL,                          -- who said it
+  reason      TEXT,
+  reported_at TEXT NOT NULL,
+  expires_at  TEXT NOT NULL,                          -- from here it says nothing
+  PRIMARY KEY (agent_id, source)
+) STRICT, WITHOUT ROWID;
+-- What was told last of where an agent stands: `presence_changed` says how it differs.
+CREATE TABLE presences (
+  agent_id TEXT PRIMARY KEY REFERENCES agents(id),
+  status   TEXT NOT NULL,
+  source   TEXT NOT NULL,                             -- 'board', or that of the report
+  reason   TEXT
+) STRICT, WITHOUT ROWID;
+-- What each sink was told last of each agent, so that a restart tells it nothing twice.
+CREATE TABLE presence_pushes (
+  agent_id      TEXT NOT NULL REFERENCES agents(id),
+  sink          TEXT NOT NULL,
+  status        TEXT,                                 -- in the sink's word; null: not known
+  pushed_at     TEXT,                                 -- last taken by the sink
+  again         INTEGER NOT NULL DEFAULT 0 CHECK (again IN (0, 1)),    -- tell it whether it has changed or not
+  failures      INTEGER NOT NULL DEFAULT 0,           -- tries since it took something
+  failing_since TEXT,
+  error         TEXT,
+  next_at       TEXT,                                 -- not tried again before
+  PRIMARY KEY (agent_id, sink)
+) STRICT, WITHOUT ROWID;
 
 -- Where slots come from, and how each was doing when it was last asked. Its name is that in slots.source.
 CREATE TABLE sources (
@@ -949,6 +982,21 @@ BEGIN
   UPDATE accounts SET canary_id = NULL WHERE canary_id = new.id;
 END;
 CREATE TRIGGER whole_board_stays BEFORE DELETE ON whole_board BEGIN SELECT RAISE(ABORT, 'this row stays: UPDATE whole_board SET paused_at = NULL resumes everything'); END;
+
+-- T12  Where an agent stands: each change is told.
+CREATE TRIGGER presence_is_told AFTER INSERT ON presences
+BEGIN
+  INSERT INTO events (at, verb, actor, agent_id, reason, data)
+  VALUES (strftime('%Y-%m-%dT%H:%M:%fZ','now'), 'presence_changed', 'engine:presence', new.agent_id, new.reason,
+          json_object('agent', new.agent_id, 'from', NULL, 'to', new.status, 'source', new.source));
+END;
+CREATE TRIGGER presence_change_is_told AFTER UPDATE OF status, source ON presences
+WHEN (new.status, new.source) IS NOT (old.status, old.source)
+BEGIN
+  INSERT INTO events (at, verb, actor, agent_id, reason, data)
+  VALUES (strftime('%Y-%m-%dT%H:%M:%fZ','now'), 'presence_changed', 'engine:presence', new.agent_id, new.reason,
+          json_object('agent', new.agent_id, 'from', old.status, 'to', new.status, 'source', new.source));
+END;
 
 -- T12  Proof before done: what is handed in wants proof where the task has checks; only checks that ran give it.
 CREATE TRIGGER task_begun_proves_nothing AFTER UPDATE OF status ON tasks

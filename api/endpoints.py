@@ -24,6 +24,7 @@ from api.places import Places
 from api.problems import HttpError
 from blackboard.board import Board
 from blackboard.errors import NotFound
+from blackboard.gates import Room
 from blackboard.people import DEFAULTS
 from blackboard.policy import Policies
 
@@ -46,6 +47,7 @@ class ApiConfig:
     max_upload_bytes: int = 256 * 1024 * 1024  # of such a file
     upload_seconds: float = 900.0  # until the whole of it has arrived
     max_streams: int = 100  # of events, open at once
+    room: Callable[[str], Room] = lambda now: Room(1)  # what bounds all agents at an instant
     fresh_write_seconds: float = 5.0  # /readyz: how old the last proof that the board can be written may be
 
 

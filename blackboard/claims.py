@@ -9,7 +9,7 @@ import dataclasses
 import sqlite3
 from collections.abc import Sequence
 
-from blackboard import accounts, day_budgets, reviews
+from blackboard import accounts, day_budgets, presence_reports, reviews
 from blackboard.board import Rows, Tx
 from blackboard.gates import OPEN, OPEN_REVIEW, AgentFacts, Room, agent_open, waits_for_memory
 
@@ -35,8 +35,9 @@ SELECT not_before AS earliest_at FROM tasks
 
 
 def next_time(rows: Rows, now: str) -> str | None:
-    """The next instant at which a task, another try of a review, or an account may go on; None when none waits for time."""
-    asked = (rows.one(NEXT_DUE), rows.one(NEXT_REVIEW, now=now), rows.one(accounts.NEXT_OPEN, now=now))
+    """The next instant at which a task, another try of a review, an account or an agent may go on; None when none waits for time."""
+    asked = (rows.one(NEXT_DUE), rows.one(NEXT_REVIEW, now=now), rows.one(accounts.NEXT_OPEN, now=now),
+             rows.one(presence_reports.NEXT_EXPIRY, now=now))  # fmt: skip
     return min((row["earliest_at"] for row in asked if row is not None and row["earliest_at"]), default=None)
 
 
@@ -112,8 +113,11 @@ def agent_facts(rows: Rows, now: str, room: Room) -> list[AgentFacts]:
     row = rows.one(ALL_LIVE)
     all_live, promised = (int(row["n"]), int(row["promised"])) if row else (0, 0)
     today = day_budgets.today(rows, room.day)
+    said = presence_reports.of_all(rows, now)
     return [
-        AgentFacts(agent, agent["live"], all_live, room, today, agent["account_canary"], promised)
+        AgentFacts(
+            agent, agent["live"], all_live, room, today, agent["account_canary"], promised, said=said.get(agent["id"])
+        )
         for agent in rows.all(AGENTS, now=now)
     ]
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from blackboard import day_budgets
 from blackboard.days import Day
+from blackboard.presence_reports import Said
 from blackboard.record import Record
 from blackboard.sizes import in_words
 
@@ -145,6 +146,7 @@ class AgentFacts:
     `canary`: the attempt that goes first on the agent's account; `account_*` of the agent's row say how that stands.
     `promised`: bytes that all living attempts are known to need; `claimed`: those of them that began just now, whose
     need the machine does not show yet.
+    `said`: what counts of what is reported of it.
     """
 
     agent: Record
@@ -155,6 +157,7 @@ class AgentFacts:
     canary: int | None = None
     promised: int = 0
     claimed: int = 0
+    said: Said | None = None
 
 
 class AgentGate(NamedTuple):
@@ -187,6 +190,13 @@ def _account(facts: AgentFacts) -> str | None:
     if agent["account_limited"]:
         return f"account {name} is limited until {agent['account_limited_until']}: {agent['account_limit_reason'] or 'no reason given'}"
     return f"account {name} is tried by attempt {facts.canary} first" if facts.canary is not None else None
+
+
+def _presence(facts: AgentFacts) -> str | None:
+    said, takes = facts.said, facts.agent["claim_when"].split()
+    if said is None or said.status in takes:
+        return None
+    return f"{said.sentence}; it gets work when {' or '.join(takes)}"
 
 
 def _free(facts: AgentFacts) -> str | None:
@@ -241,6 +251,7 @@ AGENT_GATES: tuple[AgentGate, ...] = (
     AgentGate("paused", _paused),
     AgentGate("account", _account),
     AgentGate("budget", lambda facts: day_budgets.closed(facts.agent, facts.today)),
+    AgentGate("presence", _presence),
     AgentGate("free", _free),
     AgentGate("room", _room),
     AgentGate("memory", _memory),

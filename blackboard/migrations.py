@@ -83,6 +83,34 @@ CREATE TABLE sources (
   failed INTEGER NOT NULL DEFAULT 0, error TEXT, next_at TEXT, stale_at TEXT,
   state TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(state))
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE presence_reports (
+  agent_id    TEXT NOT NULL REFERENCES agents(id),
+  source      TEXT NOT NULL,
+  status      TEXT NOT NULL CHECK (status IN ('idle','on_call','busy','exhausted','offline','unknown')),
+  actor       TEXT NOT NULL,
+  reason      TEXT,
+  reported_at TEXT NOT NULL,
+  expires_at  TEXT NOT NULL,
+  PRIMARY KEY (agent_id, source)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE presences (
+  agent_id TEXT PRIMARY KEY REFERENCES agents(id),
+  status   TEXT NOT NULL,
+  source   TEXT NOT NULL,
+  reason   TEXT
+) STRICT, WITHOUT ROWID;
+CREATE TABLE presence_pushes (
+  agent_id      TEXT NOT NULL REFERENCES agents(id),
+  sink          TEXT NOT NULL,
+  status        TEXT,
+  pushed_at     TEXT,
+  again         INTEGER NOT NULL DEFAULT 0 CHECK (again IN (0, 1)),
+  failures      INTEGER NOT NULL DEFAULT 0,
+  failing_since TEXT,
+  error         TEXT,
+  next_at       TEXT,
+  PRIMARY KEY (agent_id, sink)
+) STRICT, WITHOUT ROWID;
 ALTER TABLE whole_board ADD COLUMN day_usd REAL CHECK (day_usd > 0);
 ALTER TABLE whole_board ADD COLUMN day_tokens INTEGER CHECK (day_tokens > 0);
 ALTER TABLE whole_board ADD COLUMN budget_action TEXT NOT NULL DEFAULT 'pause' CHECK (budget_action IN ('warn','pause','stop'));
@@ -107,6 +135,7 @@ CREATE TABLE accounts (
 ) STRICT;
 CREATE INDEX accounts_tried ON accounts(canary_id) WHERE canary_id IS NOT NULL;
 ALTER TABLE agents ADD COLUMN account TEXT REFERENCES accounts(id);
+ALTER TABLE agents ADD COLUMN claim_when TEXT NOT NULL DEFAULT 'idle on_call';
 ALTER TABLE agents ADD COLUMN memory_bytes INTEGER NOT NULL DEFAULT 0 CHECK (memory_bytes >= 0);
 ALTER TABLE agents ADD COLUMN day_usd REAL CHECK (day_usd > 0);
 ALTER TABLE agents ADD COLUMN day_tokens INTEGER CHECK (day_tokens > 0);

@@ -35,10 +35,13 @@ def of_board(value: Value, command: str) -> Iterator[str]:
         yield from (f"  {_held(each)}" for each in held)
     yield from _sources(value["sources"])
     yield f"agents   {'' if value['agents'] else 'none yet: add [agents.NAME] to the configuration'}".rstrip()
-    yield from (f"  {_agent(agent)}" for agent in value["agents"])
+    yield from (f"  {_agent(agent, value['now'])}" for agent in value["agents"])
     if near := [each for each in value["budgets"] if each["share"] >= WARN_AT]:
         yield "budgets"
         yield from (f"  {_budget(each)}" for each in near)
+    for each in value["sinks"]:
+        if each["failing"]:
+            yield f"presence of {each['failing']} of {each['agents']} agents is not taken by {each['sink']}: {_one_line(each['error'])}"
     if value["running"]:
         yield "running"
         yield from (f"  {_running(attempt)}" for attempt in value["running"])
@@ -75,9 +78,17 @@ def _held(each: Value) -> str:
     return f"{each['account']} is limited until {each['limited_until']}: {_one_line(each['limit_reason'] or 'no reason given')}"
 
 
-def _agent(agent: Value) -> str:
+def standing(agent: Value, now: str) -> str:
+    """Where an agent stands, with who says so and for how long where that is not the board: `busy (agent, 40 s ago)`."""
+    if agent["said_at"] is None:
+        return str(agent["presence"])
+    ago = max(0.0, seconds_between(agent["said_at"], now))
+    return f"{agent['presence']} ({agent['presence_source']}, {ago:.0f} s ago)"
+
+
+def _agent(agent: Value, now: str) -> str:
     state = "paused" if agent["paused_at"] else "" if agent["enabled"] else "disabled"
-    state = "exhausted" if agent["presence"] == "exhausted" else state
+    state = standing(agent, now) if agent["presence"] == "exhausted" or agent["said_at"] else state
     numbers = [
         f"{agent[name]} {name.replace('_', ' ')}"
         for name in ("ready", "waiting", "in_review", "blocked")

@@ -108,6 +108,7 @@ def _parts(settings: Settings) -> Parts:
     from api.app import create_app
     from api.endpoints import ApiConfig
     from orchestrator.daemon import Parts, Works, not_ready
+    from orchestrator.machine import room
     from orchestrator.tick import Orchestrator
 
     def application(board: Board, works: Works, url: str) -> Any:
@@ -119,6 +120,7 @@ def _parts(settings: Settings) -> Parts:
             max_body_bytes=settings.api.max_body_bytes,
             uploads=settings.uploads_dir,
             max_upload_bytes=settings.api.max_upload_bytes,
+            room=lambda now: room(settings, now),
         )
         return create_app(
             board, config, wake=works.wake, ready=lambda: not_ready(settings, works), lateness=works.lateness

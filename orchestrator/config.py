@@ -25,12 +25,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from blackboard.forms import Review
 from blackboard.policy import Policies, Policy
+from blackboard.presence_reports import Word as Presence
 from blackboard.session_keys import Scope
 from orchestrator import (
     config_accounts,
     config_calendars,
     config_contain,
     config_openclaw,
+    config_presence,
     config_program,
     config_session,
     config_slots,
@@ -42,6 +44,7 @@ from orchestrator.config_calendars import CalendarConfig
 from orchestrator.config_contain import Limits, Wrap
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_origins import Layers
+from orchestrator.config_presence import PresenceConfig
 from orchestrator.config_program import Program, ProgramName
 from orchestrator.config_types import (
     MOST,
@@ -180,6 +183,7 @@ class AgentConfig(Part):
     roles: tuple[Name, ...] = ()
     account: Name | None = None
     max_live: int = Field(1, ge=0, le=MOST)
+    claim_when: tuple[Presence, ...] = Field(("idle", "on_call"), min_length=1)
     enabled: bool = True
     env: dict[Word, Word] = Field(default_factory=dict, repr=False)
     pass_env: tuple[Word, ...] = ()
@@ -302,6 +306,7 @@ class Settings(BaseSettings):
     accounts: dict[Name, Account] = Field(default_factory=dict)
     slots: Slots = Slots()
     calendars: dict[Name, CalendarConfig] = Field(default_factory=dict)
+    presence: dict[Name, PresenceConfig] = Field(default_factory=dict)
     prompts: Prompts = Prompts()
     workspaces: Workspaces = Workspaces()
     _layers: Layers = PrivateAttr(default_factory=Layers)
@@ -365,6 +370,15 @@ class Settings(BaseSettings):
             raise ValueError(problem)
         return calendars
 
+    @field_validator("presence")
+    @classmethod
+    def _presence_names_what_there_is(
+        cls, tables: dict[str, PresenceConfig], info: ValidationInfo
+    ) -> dict[str, PresenceConfig]:
+        if problem := config_presence.problem_of_all(tables, info.data.get("agents", {})):
+            raise ValueError(problem)
+        return tables
+
     @property
     def config_file(self) -> Path | None:
         """The file the values came from; None when there was none."""
@@ -423,6 +437,8 @@ class Settings(BaseSettings):
             agent["argv"] = _masked_words(agent["argv"])
             agent["program"]["args"] = _masked_words(agent["program"]["args"])
             agent["hooks"] |= {hook: _masked_words(agent["hooks"][hook]) for hook in HOOKS}
+        for table in values["presence"].values():
+            table["token_command"] = _masked_words(table["token_command"])
         return values
 
 

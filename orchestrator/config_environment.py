@@ -15,7 +15,12 @@ CONFIG_VARIABLE = "ORCH_CONFIG"  # names the file itself, so it is no key of it
 Tree = dict[str, Any]
 
 
-NAMED = ("agents", "accounts", "calendars")  # tables whose keys are names: a variable cannot hold all their letters
+NAMED = (
+    "agents",
+    "accounts",
+    "calendars",
+    "presence",
+)  # tables whose keys are names: a variable cannot hold all their letters
 
 
 def tree(environ: Mapping[str, str], agents: tuple[str, ...]) -> Tree:
@@ -28,10 +33,11 @@ def tree(environ: Mapping[str, str], agents: tuple[str, ...]) -> Tree:
 
 
 def names_in(from_file: Tree) -> tuple[str, ...]:
-    """The agents and calendars of a file, and the accounts that have a table or are named by an agent."""
-    agents, accounts, calendars = (each if isinstance(each := from_file.get(key), dict) else {} for key in NAMED)
+    """The names that tables of a file have, and the accounts that an agent names."""
+    tables = {key: each if isinstance(each := from_file.get(key), dict) else {} for key in NAMED}
+    agents = tables["agents"]
     named = [agent["account"] for agent in agents.values() if isinstance(agent, dict) and "account" in agent]
-    return (*agents, *accounts, *calendars, *(name for name in named if isinstance(name, str)))
+    return (*(name for table in tables.values() for name in table), *(name for name in named if isinstance(name, str)))
 
 
 def variable_of(environ: Mapping[str, str], agents: tuple[str, ...], loc: tuple[str, ...]) -> str | None:

@@ -24,6 +24,7 @@ from orchestrator.config_environment import CONFIG_VARIABLE, Tree, names_in, tre
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_origins import Layers
 from orchestrator.config_paths import anchored
+from orchestrator.config_presence import PresenceConfig
 from orchestrator.config_program import Program
 from orchestrator.exits import USAGE, Exit
 
@@ -31,7 +32,7 @@ FILE_NAME = "orchestrator.toml"
 _TABLES: dict[str, type[BaseModel]] = {
     "api": Api, "tick": Tick, "policy": PolicyNumbers, "projects": Project, "agents": AgentConfig, "slots": Slots,
     "prompts": Prompts,
-    "accounts": Account, "calendars": CalendarConfig, "openclaw": Openclaw, "program": Program, "limits": Limits,
+    "accounts": Account, "calendars": CalendarConfig, "presence": PresenceConfig, "openclaw": Openclaw, "program": Program, "limits": Limits,
 }  # fmt: skip
 
 

@@ -26,6 +26,8 @@ def anchored(values: Tree, folder: Path) -> Tree:
         agent["argv"] = _program(agent["argv"], folder)
     for agent in _tables(values.get("agents"), having="wrap"):
         agent["wrap"] = _program(agent["wrap"], folder)
+    for sink in _tables(values.get("presence"), having="token_command"):
+        sink["token_command"] = _program(sink["token_command"], folder)
     for agent in _tables(values.get("agents"), having="openclaw"):
         for table, key in _held(agent["openclaw"], "probe", "cancel"):
             table[key] = _program(table[key], folder)
@@ -57,6 +59,8 @@ def _places(values: Tree) -> Iterator[tuple[Any, Any]]:
         yield calendar, "file"
     for calendar in _tables(values.get("calendars"), having="token_file"):
         yield calendar, "token_file"
+    for sink in _tables(values.get("presence"), having="token_file"):
+        yield sink, "token_file"
     slots = values.get("slots")
     if isinstance(slots, dict):
         yield from _listed(slots, "files")

@@ -47,7 +47,7 @@ def _put(tx: Tx, settings: Settings, name: str) -> None:
         accounts.put_account(tx, agent.account, settings.account(agent.account).cold_after_seconds)
     agents.put_agent(
         tx, name, runner=agent.runner, enabled=agent.enabled, max_live=agent.max_live, roles=agent.roles, account=agent.account,
-        memory_bytes=memory_of(agent),
+        memory_bytes=memory_of(agent), claim_when=agent.claim_when,
     )  # fmt: skip
     own = agent.budget
     day_budgets.put_agent(tx, name, Budget(own.day_usd, own.day_tokens), own.action or settings.budget.action)

@@ -20,6 +20,8 @@ from blackboard import (
     contracts,
     families,
     journal,
+    presence,
+    presence_reports,
     questions,
     repeating,
     reviews,
@@ -41,6 +43,8 @@ from orchestrator.cleaning import Cleaner
 from orchestrator.config import Settings
 from orchestrator.machine import room
 from orchestrator.monitor import Monitor
+from orchestrator.presence_sinks import Sinks
+from orchestrator.presence_sources import PresenceSource
 from orchestrator.proving import Proving
 from orchestrator.punctuality import Punctuality
 from orchestrator.sources import SlotFiles, leave
@@ -77,9 +81,16 @@ class Orchestrator:
             board, settings.slots.files, project=settings.slots.project or settings.projects[0].id,
             time_zone=settings.slots.time_zone, policies=settings.policies(),
         )  # fmt: skip
+        asked = [
+            PresenceSource(name, each, board, settings) for name, each in settings.presence.items() if each.read_url
+        ]
+        self._standing = [each.name for each in asked]
         self._asking = Asking(
-            board, [CalendarSource(name, each, board, settings) for name, each in settings.calendars.items()], self.wake
+            board,
+            [*(CalendarSource(name, each, board, settings) for name, each in settings.calendars.items()), *asked],
+            self.wake,
         )
+        self._sinks = Sinks(board, settings)
         self._last_tick: float | None = None
         self._punctuality = Punctuality(settings.tick.foreign_poll_seconds)
         self._faults: dict[str, str] = {}
@@ -112,6 +123,8 @@ class Orchestrator:
             unnamed, "calendar", [f"calendar:{name}" for name in self._settings.calendars]
         ):
             await self._board.write(leave, name, self._settings.policies())
+        await self._board.write(presence_reports.forget_others, self._standing)
+        await self._sinks.start()
         await self._sweep_uploads()
         await self._board.foreign_commits()
 
@@ -128,6 +141,7 @@ class Orchestrator:
         async with beside(
             self._every(tick.foreign_poll_seconds, self._look_around),
             self._every(tick.source_poll_seconds, self._take_in),
+            self._sinks.run(),
             self._sweeping(),
             self._asking.run(),
         ):
@@ -165,7 +179,9 @@ class Orchestrator:
     async def stop(self, on_exit: str = "stop") -> None:
         """End what lives (`stop`) or leave it for the next start (`leave`). A dry run has nothing of its own to end."""
         ending = self._monitor.stop() if on_exit == "stop" and not self._rehearsing else self._monitor.leave()
-        await asyncio.gather(self._proving.stop(), ending)  # checks are never left: the next start runs them again
+        await asyncio.gather(
+            self._proving.stop(), ending, self._sinks.farewell()
+        )  # checks are never left: the next start runs them again
         self._spawner.close()
         await self._tell()
 
@@ -177,6 +193,7 @@ class Orchestrator:
             await self._step("slots", self._take_in)
         await self._step("contracts", self._keep_contracts)
         more = bool(await self._step("claim", self._claim))
+        await self._step("presence", self._note_presence)
         await self._step("tell", self._tell)
         await self._step("lateness", self._raise_alarm)
         self._last_tick = self._board.clock.boot()
@@ -222,6 +239,13 @@ class Orchestrator:
         if self._alive is None or self._board.clock.boot() - self._alive >= ALIVE_SECONDS:
             await self._board.write(contracts.alive)
             self._alive = self._board.clock.boot()
+
+    async def _note_presence(self) -> None:
+        """Tell where agents stand now, if that has changed; those who are told look at it at once."""
+        bounds = room(self._settings, self._board.clock.now())
+        if await self._board.read(presence.to_note, self._board.clock.now(), bounds, bool(self._sinks)):
+            await self._board.write(presence.note, bounds, bool(self._sinks))
+            self._sinks.kick()
 
     async def _claim(self) -> bool:
         """Claim for every free agent and begin the attempts; whether more may be claimable at once."""

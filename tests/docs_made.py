@@ -110,6 +110,7 @@ def task_gates() -> str:
     closed = {"board_paused": "everything is paused", "enabled": "the agent is disabled", "paused": "the agent is paused",
               "budget": "the agent, or all agents together, have spent their budget of the day",
               "account": "its account is paused or limited, or one attempt on it goes first",
+              "presence": "the agent says, or others say of it, that it is something that is not in its `claim_when`",
               "free": "the agent has as many attempts not gone as its `max_live`",
               "room": "all agents together have as many as `tick.max_live`",
               "memory": "the memory it needs is promised to others, or not free now"}  # fmt: skip

@@ -19,6 +19,7 @@ from orchestrator.config_budget import AgentBudget, BoardBudget
 from orchestrator.config_calendars import CalendarConfig
 from orchestrator.config_contain import Limits
 from orchestrator.config_openclaw import Openclaw
+from orchestrator.config_presence import PresenceConfig
 from orchestrator.config_program import Program
 from orchestrator.config_workspaces import Hooks, Workspaces, Worktree
 
@@ -40,11 +41,25 @@ TABLES: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("`[accounts.NAME]`", "accounts.NAME.", Account),
     ("`[slots]`", "slots.", Slots),
     ("`[calendars.NAME]`", "calendars.NAME.", CalendarConfig),
+    ("`[presence.NAME]`", "presence.NAME.", PresenceConfig),
     ("`[prompts]`", "prompts.", Prompts),
     ("`[workspaces]`", "workspaces.", Workspaces),
 )
 INSIDE = frozenset(
-    {"api", "tick", "policy", "budget", "projects", "agents", "accounts", "slots", "calendars", "prompts", "workspaces"}
+    {
+        "api",
+        "tick",
+        "policy",
+        "budget",
+        "projects",
+        "agents",
+        "accounts",
+        "slots",
+        "calendars",
+        "presence",
+        "prompts",
+        "workspaces",
+    }
 )  # keys of the top level that are tables
 
 MEANINGS: Mapping[str, str] = {
@@ -168,6 +183,19 @@ MEANINGS: Mapping[str, str] = {
     "calendars.NAME.every_seconds": "How often an address is asked. A file is looked at all the time.",
     "calendars.NAME.max_schedule_age_seconds": "Without a good answer for so long, nothing it planned is claimed until there is one.",
     "slots.project": "The project of slots that name none.",
+    "presence.NAME.url": "Where each agent's presence is told, with `{agent}` in it, and/or ... ([presence](presence.md))",
+    "presence.NAME.method": "How it is told.",
+    "presence.NAME.read_url": "... where it is asked for, with `{agent}` in it.",
+    "presence.NAME.token_file": "A file with the bearer token that the address wants; read again when that is refused.",
+    "presence.NAME.token_command": "Or a command that prints it; run again when that is refused.",
+    "presence.NAME.source": "What the told words are said to come from.",
+    "presence.NAME.agents": "What our agents are called there, and only these; without it all, under their own names.",
+    "presence.NAME.push": "Which presences are told; while an agent has another one, nothing is.",
+    "presence.NAME.map": 'What a presence is called there, where that is another word: `map = {on_call = "working"}`.',
+    "presence.NAME.every_seconds": "Between two looks; a change is told at once. Between two questions to `read_url`.",
+    "presence.NAME.full_every_seconds": "All is told again after so long, changed or not.",
+    "presence.NAME.timeout_seconds": "For one call.",
+    "agents.NAME.claim_when": "It gets work while it says, or others say, one of these of it, and when nobody says anything.",
     "workspaces.keep_done_days": 'How long the workspace of a task that is done or cancelled is kept, in days; `"never"`: it is never removed.',
     "workspaces.keep_failed_days": "The same for a task that has failed.",
     "slots.recurring": "Slots that repeat, a table each: `[slots.recurring.NAME]`, see [below](#slots-that-repeat).",
@@ -218,6 +246,11 @@ DEFAULTS: Mapping[str, str] = {
     "calendars.NAME.agent": "nobody",
     "calendars.NAME.project": "that of `[slots]`",
     "calendars.NAME.max_schedule_age_seconds": "for ever",
+    "presence.NAME.url": "",
+    "presence.NAME.read_url": "",
+    "presence.NAME.token_file": "none",
+    "presence.NAME.push": '`["idle", "on_call", "busy", "offline"]`',
+    "agents.NAME.claim_when": '`["idle", "on_call"]`',
     "prompts.templates": "ours",
 }
 

@@ -152,6 +152,7 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
         "session_scope": "slot", "mode": "gateway", "binary": "/x/openclaw", "agent": "a", "model": "m", "thinking": "low",
         "probe": ["p", "{session_key}"], "cancel": ["c"], "args": ["-c", "x=y"],
         "max_body_bytes": 2048, "log_cap_bytes": 8192,
+        "presence": {"hub": {"url": "https://hub/{agent}"}}, "claim_when": ["idle"],
         "templates": "/t", "wake": True, "wake_ack": "AWAKE", "action": "stop", "workspace_per": "agent", "repository": "/r",
         "base": "main", "branch": "b/{task}", "after_create": ["a"], "before_run": ["b", "{task}"], "after_run": ["c"], "before_remove": ["d"],
         "memory_share": 0.5, "file_bytes": 65536, "open_files": 16, "wrap": ["nice"], "writable": ["/a"], "hidden": ["/b"],
@@ -185,6 +186,8 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
         shown = shown[part]
     if path == ("agents",):
         assert shown["a"]["argv"] == ["x"]
+    elif path == ("presence",):
+        assert shown["hub"]["url"] == "https://hub/{agent}"
     else:
         assert shown == value
 

@@ -17,6 +17,7 @@ from blackboard import (
     explaining,
     move,
     pauses,
+    presence_reports,
     proofs,
     reviews,
     slots,
@@ -167,6 +168,9 @@ GIB = 2**30
 ROOMY = Memory(most=8 * GIB, available=99 * GIB, reserve=GIB // 2)
 PRESSED = Memory(most=8 * GIB, available=2 * GIB, reserve=GIB // 2)
 
+SAID_BUSY = f"""INSERT INTO presence_reports (agent_id, source, status, actor, reason, reported_at, expires_at)
+  VALUES ('ada', 'agent', 'busy', 'agent:ada', 'at lunch', '{START}', '{plus(START, HOUR)}')"""
+
 GATES = [
     Gate("pending", lambda tx: scenes.post_at(tx, "blocked"), sql("UPDATE tasks SET status = 'pending'"), "it is blocked, not pending"),
     Gate("due", lambda tx: scenes.post(tx, due_at=plus(START, HOUR)), lambda tx: later(tx, HOUR), "not due before 2026-01-31T10:00:00.000Z"),
@@ -187,6 +191,11 @@ GATES = [
     Gate("account", task_of_a_tried_account, first_call, "account shared is tried by attempt 1 first"),
     Gate("budget", task_of_who_has_spent("UPDATE agents SET day_usd = 5 WHERE id = 'ada'"), sql("UPDATE agents SET day_usd = 6 WHERE id = 'ada'"),
          "agent ada has spent 5.02 of 5 USD today; the next day begins at 2026-02-01T00:00:00.000Z"),
+    Gate("presence", task_and(SAID_BUSY), lambda tx: later(tx, HOUR),
+         "agent ada says that it is busy, until 2026-01-31T10:00:00.000Z: at lunch; it gets work when idle or on_call"),
+    Gate("presence", task_and(SAID_BUSY), sql("UPDATE agents SET claim_when = 'idle busy'"), "it gets work when idle or on_call"),
+    Gate("presence", task_and(SAID_BUSY.replace("'agent'", "'presence:hub'").replace("busy", "unknown")), sql("DELETE FROM presence_reports"),
+         "presence:hub says of agent ada that it is unknown"),
     Gate("free", task_of_a_busy_agent, sql("UPDATE agents SET max_live = 2"), "ada is busy: 1 of 1 attempts live"),
     Gate("room", task_of_a_busy_agent, sql("UPDATE agents SET max_live = 2"), "all 1 places are taken", (1, 2)),
     Gate("memory", task_and("UPDATE agents SET memory_bytes = 2 << 30"), sql(), "ada needs 2 GiB of memory", memory=(PRESSED, ROOMY)),
@@ -400,6 +409,7 @@ def populate(tx: Tx, chance: random.Random) -> None:
     for name in NAMES:
         agents.put_agent(tx, name, max_live=9, roles=[role for role in ROLES if chance.random() < 0.5])
     shared = random_accounts(tx, chance)
+    say_something(tx, chance)
     for role in ROLES:
         tx.run("INSERT OR IGNORE INTO agent_roles VALUES ('a', :role)", role=role)
     tasks: list[int] = []
@@ -434,6 +444,15 @@ def random_accounts(tx: Tx, chance: random.Random) -> dict[str, str | None]:
         if chance.random() < 0.8:
             tx.run("UPDATE agents SET account = coalesce(:account, account) WHERE id = :id", id=name, account=account)
     return shared
+
+
+def say_something(tx: Tx, chance: random.Random) -> None:
+    """Some agents say where they stand, and somebody says something of some of them; some of it has expired."""
+    for name in NAMES:
+        for source in ("agent", "presence:hub"):
+            if chance.random() < 0.2:
+                word = chance.choice(presence_reports.WORDS)
+                presence_reports.put(tx, name, source, word, actor="agent:x", good_for=chance.choice([-1, 0, 30]))
 
 
 def who_reviews(chance: random.Random) -> str:

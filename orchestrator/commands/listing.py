@@ -23,9 +23,10 @@ SELECT l.agent, l.enabled, l.live, l.max_live, l.ready, l.waiting, l.in_review, 
 
 @command("agents", short_help="The agents: what each does, and whether it is paused.")
 def agents(call: Call) -> None:
-    """The agents: where each stands, attempts that live, tasks that wait, why one is paused, when each was last heard of."""
+    """The agents: where each stands and who says so, attempts that live, tasks that wait, why one is paused, when each was last heard of."""
     from blackboard import presence
     from blackboard.clock import SystemClock
+    from orchestrator import account
     from orchestrator.machine import room
 
     now = SystemClock().now()
@@ -38,12 +39,20 @@ def agents(call: Call) -> None:
     }
     columns |= {"roles": "roles", "seen_at": "last seen", "reason": "reason"}
     if not call.as_json:
-        rows = [row | {"live": f"{row['live']} of {row['max_live']}", "roles": " ".join(row["roles"])} for row in rows]
+        rows = [
+            row
+            | {
+                "live": f"{row['live']} of {row['max_live']}",
+                "roles": " ".join(row["roles"]),
+                "presence": account.standing(row, now),
+            }
+            for row in rows
+        ]
     call.screen.table(rows, columns, empty="there are no agents yet: add [agents.NAME] to the configuration")
 
 
 def _agent(row: sqlite3.Row, where: Presence) -> dict[str, Any]:
-    told = dict(row) | {"presence": where.word}
+    told = dict(row) | {"presence": where.word, "presence_source": where.source, "said_at": where.said_at}
     all_since, all_reason = told.pop("all_paused_at"), told.pop("all_pause_reason")
     reason = told.pop("pause_reason")
     told["roles"] = (told["roles"] or "").split()
@@ -51,7 +60,7 @@ def _agent(row: sqlite3.Row, where: Presence) -> dict[str, Any]:
     since = row["paused_at"] or all_since
     said = (reason if row["paused_at"] else all_reason) or "no reason given"
     told["reason"] = f"{'' if row['paused_at'] else 'everything '}since {since}: {said}" if since else None
-    if where.word == "exhausted":
+    if where.word == "exhausted" or where.source != "board":
         told["reason"] = where.because
     return told
 

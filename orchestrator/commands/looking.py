@@ -17,7 +17,7 @@ TASK = click.argument("task", type=click.IntRange(min=1), shell_complete=task_nu
 @command("status", short_help="How the board stands, what runs, what is stuck.")
 def status(call: Call) -> None:
     """How the board stands: the daemon, tasks by status, agents, what runs, what waits for a person."""
-    from blackboard import accounting, accounts, presence, questions
+    from blackboard import accounting, accounts, presence, presence_pushes, questions
     from blackboard.clock import SystemClock
     from blackboard.lock import holder
     from orchestrator import account
@@ -30,10 +30,17 @@ def status(call: Call) -> None:
         value = questions.overview(board)
         found = presence.of_all(board, now, bounds)
         value["budgets"] = accounting.bounded(board, bounds.day) if bounds.day else []
+        value["sinks"] = presence_pushes.listed(board)
         value["accounts"] = [each for each in accounts.listed(board, now) if each["state"] in HELD]
     for agent in value["agents"]:
-        agent["presence"], agent["because"] = found[agent["agent"]]
-    value = {"board": str(call.settings.board), "daemon": holder(call.settings.board), **value}
+        where = found[agent["agent"]]
+        agent |= {
+            "presence": where.word,
+            "because": where.because,
+            "presence_source": where.source,
+            "said_at": where.said_at,
+        }
+    value = {"board": str(call.settings.board), "now": now, "daemon": holder(call.settings.board), **value}
     call.screen.answer(value, account.of_board(value, command_here(call.settings)))
 
 

@@ -1,0 +1,73 @@
+"""The token that another server wants: read once, and again only when that server refuses it."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.asking import NoAnswer
+
+COMMAND_SECONDS = 10.0
+MOST = 64 * 1024  # characters of a token
+
+
+class Bearer:
+    """The header with the token of a file, of a command's output, or of neither.
+
+    Its number grows with every renewal, so that many who are refused at once renew it once.
+    """
+
+    def __init__(self, token_file: Path | None = None, token_command: Sequence[str] = ()) -> None:
+        self._file = token_file
+        self._command = tuple(token_command)
+        self._header: dict[str, str] | None = None
+        self._number = 0
+        self._lock = asyncio.Lock()
+
+    @property
+    def can_be_renewed(self) -> bool:
+        """Whether there is a token at all."""
+        return self._file is not None or bool(self._command)
+
+    async def header(self, refused: int | None = None) -> tuple[dict[str, str], int]:
+        """The header and its number. `refused`: the number of the one that was not taken; NoAnswer when it cannot be had."""
+        async with self._lock:
+            if self._header is None or refused == self._number:
+                self._header = None
+                self._header = await asyncio.to_thread(self._read)
+                self._number += 1
+            return self._header, self._number
+
+    def _read(self) -> dict[str, str]:
+        if not self.can_be_renewed:
+            return {}
+        token = (_printed(self._command) if self._command else _kept(self._file)).strip()
+        if not token or len(token) > MOST or not token.isascii() or not token.isprintable():
+            raise NoAnswer(
+                f"{self._command[0] if self._command else self._file} holds no token: one line of plain text"
+            )
+        return {"Authorization": f"Bearer {token}"}
+
+
+def _kept(file: Path | None) -> str:
+    try:
+        return file.read_text(encoding="utf-8") if file is not None else ""
+    except (OSError, ValueError) as error:
+        raise NoAnswer(f"its token file {file} cannot be read: {error}") from None
+
+
+def _printed(command: tuple[str, ...]) -> str:
+    try:
+        ran = subprocess.run(  # noqa: S603 - the operator's own command, no shell
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=COMMAND_SECONDS,
+            check=False, cwd="/",
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise NoAnswer(f"its token_command {command[0]} gave no token within {COMMAND_SECONDS:g} s") from None
+    except OSError as error:
+        raise NoAnswer(f"its token_command {command[0]} cannot be run: {error.strerror}") from None
+    if ran.returncode:
+        raise NoAnswer(f"its token_command {command[0]} ended with exit code {ran.returncode}")
+    return ran.stdout.decode("utf-8", "replace")
