@@ -174,6 +174,7 @@ CREATE TABLE slots (
   overlap            TEXT NOT NULL DEFAULT 'queue' CHECK (overlap IN ('queue','skip','replace')),   -- when the one before is not finished
   deadline           TEXT NOT NULL DEFAULT 'none' CHECK (deadline IN ('none','start','end')),   -- what must be before the slot's end
   series             TEXT,                          -- what it is one of, such as an event that repeats; null: only itself
+  virtual_id         TEXT,                          -- the name it had in its plan, before it became a real one
   posted_until       TEXT,                          -- of `repeat`: up to here every time has its task, or was passed over
   removed_at         TEXT,
   created_at         TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')),

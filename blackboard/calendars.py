@@ -55,17 +55,17 @@ def read(document: Mapping[str, Any]) -> Calendar:
         raise Invalid('there is no "schedules": an answer has a list of slots for each agent in it')
     schedules = document["schedules"]
     if not isinstance(schedules, Mapping):
-        raise Invalid(f"schedules is {_kind(schedules)}: it is an object with a list of slots for each agent")
+        raise Invalid(f"schedules is {kind(schedules)}: it is an object with a list of slots for each agent")
     token = document.get("syncToken")
     if token is not None and not isinstance(token, str):
-        raise Invalid(f"syncToken is {_kind(token)}: it is the text the backend gave, or null")
+        raise Invalid(f"syncToken is {kind(token)}: it is the text the backend gave, or null")
     return Calendar(tuple(_placed(schedules)), _day(document.get("date")))
 
 
 def _refuse_diff(document: Mapping[str, Any]) -> None:
     full = document.get("full", True)
     if not isinstance(full, bool):
-        raise Invalid(f"full is {_kind(full)}: it is true for a whole schedule")
+        raise Invalid(f"full is {kind(full)}: it is true for a whole schedule")
     if not full or "diff" in document:
         raise Invalid(
             "full is false: this answer only changes an earlier one, and a file does not hold the state of the sync it "
@@ -77,12 +77,12 @@ def _placed(schedules: Mapping[str, Any]) -> list[Placed]:
     placed = []
     for agent, slots in schedules.items():
         if not isinstance(slots, list):
-            raise Invalid(f"schedules.{agent} is {_kind(slots)}: it is the list of the agent's slots, empty for none")
+            raise Invalid(f"schedules.{agent} is {kind(slots)}: it is the list of the agent's slots, empty for none")
         for index, slot in enumerate(slots):
             place = f"schedules.{agent}[{index}]"
             if not isinstance(slot, Mapping):
                 raise Invalid(
-                    f"{place} is {_kind(slot)}: a slot is an object with scheduled_at and an id or a virtual_id"
+                    f"{place} is {kind(slot)}: a slot is an object with scheduled_at and an id or a virtual_id"
                 )
             placed.append(Placed(agent, slot, place))
     return placed
@@ -97,5 +97,6 @@ def _day(value: object) -> str | None:
         raise Invalid(f"date {value!r} is not a day: write YYYY-MM-DD") from None
 
 
-def _kind(value: object) -> str:
+def kind(value: object) -> str:
+    """What a JSON value is, in words for a sentence."""
     return _NAMES.get(type(value), type(value).__name__)

@@ -69,6 +69,7 @@ ALTER TABLE slots ADD COLUMN missed_within REAL CHECK (missed_within > 0);
 ALTER TABLE slots ADD COLUMN overlap TEXT NOT NULL DEFAULT 'queue' CHECK (overlap IN ('queue','skip','replace'));
 ALTER TABLE slots ADD COLUMN deadline TEXT NOT NULL DEFAULT 'none' CHECK (deadline IN ('none','start','end'));
 ALTER TABLE slots ADD COLUMN series TEXT;
+ALTER TABLE slots ADD COLUMN virtual_id TEXT;
 ALTER TABLE slots ADD COLUMN posted_until TEXT;
 CREATE INDEX slots_not_queued ON slots(id) WHERE overlap <> 'queue';
 CREATE INDEX slots_that_repeat ON slots(posted_until) WHERE repeat IS NOT NULL AND removed_at IS NULL;

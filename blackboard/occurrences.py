@@ -52,11 +52,16 @@ UPDATE tasks SET due_at = :due_at, priority = :priority, begin_by = :begin_by, e
 """
 
 
-def put(tx: Tx, slot: Slot, due_at: str, occurrence: str) -> list[int]:
-    """Have an occurrence on the board as its slot says now; the task, if it is a new one."""
+def put(tx: Tx, slot: Slot, due_at: str, occurrence: str, *, news: bool = True) -> list[int]:
+    """Have an occurrence on the board as its slot says now; the task, if it is a new one.
+
+    `news`: its status is another word than the last time. The same word again cancels nothing: who reopened the task
+    since then knew it.
+    """
     task = tx.one(TASK_OF, slot=slot.id, occurrence=occurrence)
     if slot.record.status in DROPPED_STATUSES:
-        cancel_pending(tx, slot.id, slot.actor, f"its slot is {slot.record.status}")
+        if news:
+            cancel_pending(tx, slot.id, slot.actor, f"its slot is {slot.record.status}")
     elif task is None and slot.record.status in OPEN_STATUSES:
         return [post(tx, slot, due_at, occurrence)]
     elif task is not None:

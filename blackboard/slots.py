@@ -17,7 +17,7 @@ from itertools import zip_longest
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from blackboard import calendars, journal, repeating, slot_records
+from blackboard import calendars, journal, repeating, slot_names, slot_records
 from blackboard.board import Rows, Tx
 from blackboard.calendars import Placed
 from blackboard.clock import from_text
@@ -39,6 +39,7 @@ class Schedule:
     complete: bool = False
     places: tuple[str, ...] = ()  # where each slot stands in its document, for sentences
     since: str = ""  # of a complete one: it says nothing of slots before this time, which stay as they are
+    told: frozenset[tuple[str, str]] = frozenset()  # (which slot, why) of refusals that need no event any more
 
 
 def read_schedule(
@@ -105,17 +106,10 @@ def take_in(tx: Tx, schedule: Schedule, policies: Policies, actor: str = "engine
         try:
             record = slot_records.read(given)
             seen.add((agent, record.uid))
-            _take_one(tx, schedule, agent, record, zone, day, policies, actor, taken)
+            seen.add((agent, _take_one(tx, schedule, agent, record, zone, day, policies, actor, taken)))
         except Invalid as refusal:
-            _refuse(
-                tx,
-                f"{schedule.source}{', ' if place else ''}{place or ''}",
-                agent,
-                given,
-                refusal.sentence,
-                actor,
-                taken,
-            )
+            where = f"{schedule.source}{', ' if place else ''}{place or ''}"
+            _refuse(tx, where, agent, given, refusal.sentence, actor, taken, schedule.told)
             seen |= _still_named(agent, given)
     if schedule.complete:
         _remove_others(tx, schedule, seen, actor, taken)
@@ -127,10 +121,15 @@ def _still_named(agent: str, given: Mapping[str, Any]) -> set[tuple[str, str]]:
     return {(agent, f"id:{given.get('id')}"), (agent, f"virtual:{given.get('virtual_id')}")}
 
 
-def _refuse(tx: Tx, where: str, agent: str, given: Mapping[str, Any], sentence: str, actor: str, taken: Taken) -> None:
+def _refuse(
+    tx: Tx, where: str, agent: str, given: Mapping[str, Any], sentence: str, actor: str, taken: Taken,
+    told: frozenset[tuple[str, str]],
+) -> None:  # fmt: skip
     name = f"slot {given.get('id') or given.get('virtual_id') or '?'} of agent {agent or '?'} ({where})"
     name = _plain(name)
     taken.refused.append((name, sentence))
+    if (name, sentence) in told:
+        return
     journal.tell(tx, "slot_refused", actor=actor, reason=f"{name}: {sentence}", data=_evidence(given))
 
 
@@ -147,7 +146,6 @@ def _evidence(given: Mapping[str, Any]) -> str:
 
 
 KNOWN = "SELECT (SELECT count(*) FROM agents WHERE id = :agent) AS agent, (SELECT count(*) FROM projects WHERE id = :project) AS project"
-SLOT = "SELECT * FROM slots WHERE source = :source AND agent_id = :agent AND uid = :uid"
 ADD = """
 INSERT INTO slots (source, agent_id, uid, project_id, slot_type, estimated_duration, scheduled_at, time_zone, day, status, priority,
   event_type, event_data, extra, repeat, missed, missed_within, overlap, deadline, series, created_at)
@@ -166,13 +164,14 @@ UPDATE slots SET project_id = :project, slot_type = :slot_type, estimated_durati
 def _take_one(
     tx: Tx, schedule: Schedule, agent: str, record: SlotRecord, zone: ZoneInfo, day: date, policies: Policies, actor: str,
     taken: Taken,
-) -> None:  # fmt: skip
+) -> str:  # fmt: skip
+    """Bring the board up to one slot; the uid that its row had before."""
     when = due(record.scheduled_at, zone, day) if record.repeat is None else None
     wish = Wish.model_validate(record.event_data or {})
     project = wish.project or schedule.project
     _must_exist(tx, agent, project)
     columns = _columns(record, project, schedule, schedule.day if when and when[1] != "once" else None)
-    row = tx.one(SLOT, source=schedule.source, agent=agent, uid=record.uid)
+    row = slot_names.row_of(tx, schedule.source, agent, record, zone, day)
     changed = False
     if row is None:
         slot_id = tx.insert(ADD, source=schedule.source, agent=agent, uid=record.uid, now=tx.now, **columns)
@@ -192,9 +191,12 @@ def _take_one(
         )  # fmt: skip
     slot = Slot(slot_id, agent, project, record, wish, policies.of(agent), actor)
     if when is not None:
-        taken.tasks += put(tx, slot, *when)
+        taken.tasks += put(
+            tx, slot, *when, news=row is None or row["status"] != record.status or row["removed_at"] is not None
+        )
     else:
         taken.tasks += repeating.follow(tx, slot, zone, changed=changed)
+    return str(row["uid"]) if row is not None else record.uid
 
 
 _COLUMN = {"project": "project_id"}
@@ -220,15 +222,23 @@ def _must_exist(tx: Tx, agent: str, project: str) -> None:
 
 
 OF_SOURCE = (
-    "SELECT id, agent_id, uid FROM slots WHERE source = :source AND removed_at IS NULL AND scheduled_at >= :since"
+    "SELECT * FROM slots WHERE source = :source AND removed_at IS NULL AND (scheduled_at >= :since OR :on_a_day)"
 )
+# Its day is over: it is kept as long as something of it is open.
+TIDY = """
+UPDATE slots SET removed_at = :now WHERE id = :id
+   AND NOT EXISTS (SELECT 1 FROM tasks WHERE slot_id = slots.id AND status NOT IN ('done','failed','cancelled'))
+"""
 REMOVE = "UPDATE slots SET removed_at = :now WHERE id = :id"
 
 
 def _remove_others(tx: Tx, schedule: Schedule, seen: set[tuple[str, str]], actor: str, taken: Taken) -> None:
     source = schedule.source
-    for row in tx.all(OF_SOURCE, source=source, since=schedule.since):
+    for row in tx.all(OF_SOURCE, source=source, since=schedule.since, on_a_day=schedule.day is not None):
         if (row["agent_id"], row["uid"]) in seen:
+            continue
+        if schedule.day and schedule.since and (slot_names.planned_at(row) or schedule.since) < schedule.since:
+            tx.run(TIDY, id=row["id"], now=tx.now)
             continue
         tx.run(REMOVE, id=row["id"], now=tx.now)
         journal.tell(

@@ -29,6 +29,7 @@ from blackboard.presence_reports import Word as Presence
 from blackboard.session_keys import Scope
 from orchestrator import (
     config_accounts,
+    config_backends,
     config_calendars,
     config_contain,
     config_openclaw,
@@ -39,6 +40,7 @@ from orchestrator import (
     config_workspaces,
 )
 from orchestrator.config_accounts import Account
+from orchestrator.config_backends import BackendConfig
 from orchestrator.config_budget import AgentBudget, BoardBudget
 from orchestrator.config_calendars import CalendarConfig
 from orchestrator.config_contain import Limits, Wrap
@@ -307,6 +309,7 @@ class Settings(BaseSettings):
     slots: Slots = Slots()
     calendars: dict[Name, CalendarConfig] = Field(default_factory=dict)
     presence: dict[Name, PresenceConfig] = Field(default_factory=dict)
+    backends: dict[Name, BackendConfig] = Field(default_factory=dict)
     prompts: Prompts = Prompts()
     workspaces: Workspaces = Workspaces()
     _layers: Layers = PrivateAttr(default_factory=Layers)
@@ -378,6 +381,16 @@ class Settings(BaseSettings):
         if problem := config_presence.problem_of_all(tables, info.data.get("agents", {})):
             raise ValueError(problem)
         return tables
+
+    @field_validator("backends")
+    @classmethod
+    def _backends_name_what_there_is(
+        cls, backends: dict[str, BackendConfig], info: ValidationInfo
+    ) -> dict[str, BackendConfig]:
+        projects = [project.id for project in info.data.get("projects", ())]
+        if problem := config_backends.problem_of_all(backends, info.data.get("agents", {}), projects):
+            raise ValueError(problem)
+        return backends
 
     @property
     def config_file(self) -> Path | None:

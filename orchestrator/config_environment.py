@@ -20,6 +20,7 @@ NAMED = (
     "accounts",
     "calendars",
     "presence",
+    "backends",
 )  # tables whose keys are names: a variable cannot hold all their letters
 
 

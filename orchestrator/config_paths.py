@@ -61,6 +61,8 @@ def _places(values: Tree) -> Iterator[tuple[Any, Any]]:
         yield calendar, "token_file"
     for sink in _tables(values.get("presence"), having="token_file"):
         yield sink, "token_file"
+    for backend in _tables(values.get("backends"), having="token_file"):
+        yield backend, "token_file"
     slots = values.get("slots")
     if isinstance(slots, dict):
         yield from _listed(slots, "files")

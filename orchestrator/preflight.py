@@ -219,6 +219,16 @@ def _calendars(settings: Settings) -> Findings:
             yield Finding(level, f"calendar {name}", sentence)
 
 
+def _backends(settings: Settings) -> Findings:
+    if not settings.backends:
+        return
+    from orchestrator.backend_check import looked_at
+
+    for name in settings.backends:
+        for level, sentence in looked_at(name, settings):
+            yield Finding(level, f"backend {name}", sentence)
+
+
 def _board_place(settings: Settings) -> Findings:
     if settings.board == settings.config_file:
         yield Finding("fail", "board", f"{settings.board} is the configuration itself: name another file", exits.USAGE)
@@ -317,6 +327,6 @@ def _is_open(path: Path) -> bool:
 
 
 LOOKS: tuple[Callable[[Settings], Findings], ...] = (
-    _platform, _sqlite, _config, _prompts, _agents, _containment, _reviewers, _slots, _calendars, _board, _state, _token,
+    _platform, _sqlite, _config, _prompts, _agents, _containment, _reviewers, _slots, _calendars, _backends, _board, _state, _token,
     _api,
 )  # fmt: skip

@@ -25,10 +25,11 @@ def refused(settings: Settings, file: Path) -> list[str]:
         time_zone=settings.slots.time_zone,
         complete=True,
     )
-    return asyncio.run(_rehearsed(settings, schedule))
+    return asyncio.run(rehearsed(settings, schedule))
 
 
-async def _rehearsed(settings: Settings, schedule: slots.Schedule) -> list[str]:
+async def rehearsed(settings: Settings, schedule: slots.Schedule) -> list[str]:
+    """A sentence for each slot of a schedule that would be refused."""
     with tempfile.TemporaryDirectory(prefix="slots-") as folder:
         board = await Board.open(Path(folder, "board.db"), readers=0)
         try:

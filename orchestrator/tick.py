@@ -36,7 +36,7 @@ from blackboard.days import day_of
 from blackboard.errors import BlackboardError, Refused, Unavailable
 from blackboard.sources import unnamed
 from blackboard.tokens import digest, mint
-from orchestrator import config_slots
+from orchestrator import backends, config_slots
 from orchestrator.asking import Asking
 from orchestrator.calendars import CalendarSource
 from orchestrator.cleaning import Cleaner
@@ -87,7 +87,8 @@ class Orchestrator:
         self._standing = [each.name for each in asked]
         self._asking = Asking(
             board,
-            [*(CalendarSource(name, each, board, settings) for name, each in settings.calendars.items()), *asked],
+            [*(CalendarSource(name, each, board, settings) for name, each in settings.calendars.items()), *asked]
+            + backends.all_of(board, settings),
             self.wake,
         )
         self._sinks = Sinks(board, settings)
@@ -119,10 +120,13 @@ class Orchestrator:
         self._told = int((await self._board.read(questions.overview))["last_event"] or 0)
         await self._board.write(families.sweep)
         await self._board.write(_plan_on, self._settings)
-        for name in await self._board.read(
-            unnamed, "calendar", [f"calendar:{name}" for name in self._settings.calendars]
-        ):
-            await self._board.write(leave, name, self._settings.policies())
+        named = {
+            "calendar": [f"calendar:{name}" for name in self._settings.calendars],
+            "backend": backends.names(self._settings),
+        }
+        for kind, names in named.items():
+            for name in await self._board.read(unnamed, kind, names):
+                await self._board.write(leave, name, self._settings.policies())
         await self._board.write(presence_reports.forget_others, self._standing)
         await self._sinks.start()
         await self._sweep_uploads()

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from orchestrator.config import Account, AgentConfig, Api, PolicyNumbers, Project, Prompts, Settings, Slots, Tick
+from orchestrator.config_backends import BackendConfig
 from orchestrator.config_budget import AgentBudget, BoardBudget
 from orchestrator.config_calendars import CalendarConfig
 from orchestrator.config_contain import Limits
@@ -42,6 +43,7 @@ TABLES: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("`[slots]`", "slots.", Slots),
     ("`[calendars.NAME]`", "calendars.NAME.", CalendarConfig),
     ("`[presence.NAME]`", "presence.NAME.", PresenceConfig),
+    ("`[backends.NAME]`", "backends.NAME.", BackendConfig),
     ("`[prompts]`", "prompts.", Prompts),
     ("`[workspaces]`", "workspaces.", Workspaces),
 )
@@ -57,6 +59,7 @@ INSIDE = frozenset(
         "slots",
         "calendars",
         "presence",
+        "backends",
         "prompts",
         "workspaces",
     }
@@ -181,6 +184,15 @@ MEANINGS: Mapping[str, str] = {
     "calendars.NAME.time_zone": "The IANA zone of times without one, and of whole days.",
     "calendars.NAME.all_day_at": "When an event of a whole day is due.",
     "calendars.NAME.every_seconds": "How often an address is asked. A file is looked at all the time.",
+    "backends.NAME.url": "Where a calendar backend is: `http://` or `https://` ([calendars](calendars.md#a-calendar-backend)).",
+    "backends.NAME.identifier": "Who we are to it: its `claw_identifier`.",
+    "backends.NAME.token_file": "A file with the bearer token that it wants. It is read anew for every question.",
+    "backends.NAME.time_zone": "The IANA zone that its `HH:MM` and its days are meant in.",
+    "backends.NAME.project": "The project of its tasks.",
+    "backends.NAME.agents": "Its names of agents, and the agent each is here. An agent that is not named has the same name here.",
+    "backends.NAME.sync_seconds": "How often it is asked for its schedule.",
+    "backends.NAME.max_schedule_age_seconds": "Without a good answer for so long, nothing it planned is claimed until there is one.",
+    "backends.NAME.heartbeat_seconds": "How often it is told that we live.",
     "calendars.NAME.max_schedule_age_seconds": "Without a good answer for so long, nothing it planned is claimed until there is one.",
     "slots.project": "The project of slots that name none.",
     "presence.NAME.url": "Where each agent's presence is told, with `{agent}` in it, and/or ... ([presence](presence.md))",
@@ -245,6 +257,9 @@ DEFAULTS: Mapping[str, str] = {
     "calendars.NAME.token_file": "none",
     "calendars.NAME.agent": "nobody",
     "calendars.NAME.project": "that of `[slots]`",
+    "backends.NAME.identifier": "the machine's name",
+    "backends.NAME.token_file": "none",
+    "backends.NAME.project": "that of `[slots]`",
     "calendars.NAME.max_schedule_age_seconds": "for ever",
     "presence.NAME.url": "",
     "presence.NAME.read_url": "",

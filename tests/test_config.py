@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from orchestrator.config import AgentConfig, PolicyNumbers, Settings
+from orchestrator.config_backends import BackendConfig
 from orchestrator.config_calendars import CalendarConfig
 from orchestrator.config_loading import ConfigError, load
 
@@ -157,6 +158,7 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
         "base": "main", "branch": "b/{task}", "after_create": ["a"], "before_run": ["b", "{task}"], "after_run": ["c"], "before_remove": ["d"],
         "memory_share": 0.5, "file_bytes": 65536, "open_files": 16, "wrap": ["nice"], "writable": ["/a"], "hidden": ["/b"],
         "recurring": {"daily": {"agent": "a", "repeat": "0 9 * * *"}}, "calendars": {"team": CalendarConfig(file=Path("/c.ics"), agent="a").model_dump(mode="json")},
+        "backends": {"hf": BackendConfig(url="http://h").model_dump(mode="json")},
     }  # fmt: skip
     value = values.get(path[-1], False if "_" in path[-1] and path[-1].split("_")[0] in FLAGS else 7)
     value = False if path[-1] == "enabled" else value

@@ -81,7 +81,7 @@ WRONG = {
                                  before=lambda here: (here / "folder").mkdir()),
     # keys
     "an unknown key": Wrong("bord = 'x'\n", "bord", "did you mean board?"),
-    "an unknown table": Wrong("[webhooks]\nurl = 'x'\n", "webhooks", "known are accounts, agents, api, board"),
+    "an unknown table": Wrong("[webhooks]\nurl = 'x'\n", "webhooks", "known are accounts, agents, api, backends"),
     "an unknown key of an agent": Wrong(agent("grace_second = 1"), "agents.ada.grace_second", "mean grace_seconds?"),
     "an unknown key of a policy": Wrong("[policy]\nmax_try = 1\n", "policy.max_try", "did you mean max_tries?"),
     "a value for a table": Wrong("api = 1\n", "api", "input should be a table"),

@@ -1,0 +1,81 @@
+"""The keys of `[backends.NAME]`: where a calendar backend is, who we are to it, and how often it is spoken to."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from orchestrator.config_types import File, Name, SomeSeconds, Word
+
+Said = Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]  # it is sent in a header
+
+
+class BackendConfig(BaseModel):
+    """One calendar backend. There is no default address: nobody's calendar is everybody's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    url: Word
+    identifier: Said | None = None
+    token_file: File | None = None
+    time_zone: str = "UTC"
+    project: Name | None = None
+    agents: dict[Said, Name] = Field(default_factory=dict)
+    sync_seconds: SomeSeconds = 300
+    max_schedule_age_seconds: SomeSeconds = 3600
+    heartbeat_seconds: SomeSeconds = 60
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, OSError, ValueError) as error:
+            raise ValueError(f"{name!r} is no IANA time zone, e.g. Europe/Berlin") from error
+        return name
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_asked(cls, url: str) -> str:
+        found = urlsplit(url)
+        if found.scheme not in ("http", "https") or not found.hostname:
+            raise ValueError("url begins with https:// or http://, e.g. https://calendar.example.org/api")
+        if found.query or found.fragment or found.username or found.password:
+            raise ValueError("url is an address without ?, # or a password: a token goes into token_file")
+        return url.rstrip("/")
+
+    @field_validator("agents")
+    @classmethod
+    def _each_is_one(cls, agents: dict[str, str]) -> dict[str, str]:
+        twice = [name for name, count in Counter(agents.values()).items() if count > 1]
+        if twice:
+            raise ValueError(f"{twice[0]!r} stands for two agents of the backend: each of ours is one of theirs")
+        return agents
+
+    @property
+    def instance(self) -> str:
+        """Who we are to it."""
+        return self.identifier or socket.gethostname()
+
+    def ours(self, theirs: str) -> str:
+        """Our name of an agent of theirs."""
+        return self.agents.get(theirs, theirs)
+
+    def theirs(self, ours: str) -> str:
+        """Their name of an agent of ours."""
+        return next((name for name, agent in self.agents.items() if agent == ours), ours)
+
+
+def problem_of_all(backends: dict[str, BackendConfig], agents: dict[str, Any], projects: list[str]) -> str | None:
+    """What about them does not go with the rest of the configuration."""
+    for name, backend in backends.items():
+        for agent in backend.agents.values():
+            if agent not in agents:
+                return f"backends.{name} names the agent {agent!r}, which is not in agents"
+        if backend.project is not None and projects and backend.project not in projects:
+            return f"backends.{name} names the project {backend.project!r}: projects are {', '.join(projects)}"
+    return None
