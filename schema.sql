@@ -183,6 +183,22 @@ CREATE TABLE slots (
 CREATE INDEX slots_not_queued  ON slots(id) WHERE overlap <> 'queue';
 CREATE INDEX slots_that_repeat ON slots(posted_until) WHERE repeat IS NOT NULL AND removed_at IS NULL;
 
+-- What a calendar backend is still to be told of its slots, in the order it happened.
+CREATE TABLE write_backs (
+  id              INTEGER PRIMARY KEY,
+  source          TEXT NOT NULL,                    -- that of the slot
+  slot_id         INTEGER NOT NULL REFERENCES slots(id),
+  task_id         INTEGER NOT NULL REFERENCES tasks(id),
+  event_id        INTEGER NOT NULL,                 -- the move that is told
+  status          TEXT NOT NULL,                    -- in the backend's words
+  started_at      TEXT,
+  actual_duration INTEGER,                          -- minutes
+  failures        INTEGER NOT NULL DEFAULT 0,
+  error           TEXT,                             -- why the last try was one
+  next_at         TEXT                              -- not tried again before
+) STRICT;
+CREATE INDEX write_backs_of_slot ON write_backs(slot_id, id);
+
 CREATE TABLE tasks (
   id          INTEGER PRIMARY KEY CHECK (id > 0),
   project_id  TEXT NOT NULL REFERENCES projects(id),

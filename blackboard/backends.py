@@ -7,19 +7,20 @@ Never fetches anything.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from blackboard import journal, slots, sources, synced
+from blackboard import journal, slot_names, slot_records, slots, sources, synced
 from blackboard.board import Tx
 from blackboard.clock import from_text, to_text
-from blackboard.errors import Conflict
+from blackboard.errors import Conflict, Invalid
 from blackboard.policy import Policies
-from blackboard.slot_records import zone_of
-
-ENGINE = "engine:backend"  # what it moves, its backend knows: it is not told of that
+from blackboard.slot_records import SlotRecord, zone_of
+from blackboard.write_backs import ENGINE
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def answered(
     taken = slots.Taken()
     if not same:
         told = frozenset((which, why) for which, why in refused)
+        _make_real(tx, backend, schedules, day)
         taken = slots.take_in(tx, schedule_of(backend, schedules, day, told), policies, ENGINE)
         refused = taken.refused
     kept = {
@@ -110,3 +112,43 @@ def _tell(tx: Tx, backend: Backend, schedules: synced.Schedules, taken: slots.Ta
         f"{taken.removed} removed",
         data=json.dumps({"added": taken.added, "changed": taken.changed, "removed": taken.removed, "agents": len(schedules), "slots": count}),
     )  # fmt: skip
+
+
+def _make_real(tx: Tx, backend: Backend, schedules: synced.Schedules, day: str) -> None:
+    """Planned slots that are not there any more, each with one new real slot that is the same in all but its name."""
+    zone = zone_of(backend.time_zone)
+    for agent, listed in schedules.items():
+        given = [record for slot in listed if (record := _readable(slot)) is not None]
+        named = {record.uid for record in given} | {f"virtual:{record.virtual_id}" for record in given}
+        rows = [row for row in slot_names.all_of(tx, backend.source) if row["agent_id"] == backend.ours(agent)]
+        gone = [row for row in rows if row["uid"].startswith("virtual:") and row["uid"] not in named]
+        known = {row["uid"] for row in rows}
+        new = [
+            record for record in given if record.id is not None and record.uid not in known and not record.virtual_id
+        ]
+        for row in gone:
+            alike = [record for record in new if _traits(record, zone, day) == _traits_of(row)]
+            others = [other for other in gone if _traits_of(other) == _traits_of(row)]
+            if len(alike) == len(others) == 1 and alike[0].id is not None:
+                slot_names.become_real(tx, row, alike[0].id)
+
+
+def _readable(slot: Mapping[str, Any]) -> SlotRecord | None:
+    try:
+        record = slot_records.read(slot)
+        return record if record.uid and record.repeat is None else None
+    except Invalid:
+        return None
+
+
+def _traits(record: SlotRecord, zone: ZoneInfo, day: str) -> tuple[object, ...] | None:
+    try:
+        when, _ = slot_records.due(record.scheduled_at, zone, date.fromisoformat(day))
+    except Invalid:
+        return None
+    return when, record.slot_type, record.estimated_duration, record.event_type, record.event_data or {}
+
+
+def _traits_of(row: sqlite3.Row) -> tuple[object, ...]:
+    when = slot_names.planned_at(row)
+    return when, row["slot_type"], row["estimated_duration"], row["event_type"], json.loads(row["event_data"])

@@ -79,6 +79,20 @@ ALTER TABLE tasks ADD COLUMN end_by TEXT;
 CREATE INDEX tasks_to_begin ON tasks(begin_by) WHERE status = 'pending' AND begin_by IS NOT NULL;
 CREATE INDEX tasks_to_end ON tasks(end_by) WHERE status = 'pending' AND end_by IS NOT NULL;
 CREATE INDEX tasks_of_series ON tasks(series, due_at) WHERE series IS NOT NULL AND status IN ('pending','claimed','working');
+CREATE TABLE write_backs (
+  id              INTEGER PRIMARY KEY,
+  source          TEXT NOT NULL,
+  slot_id         INTEGER NOT NULL REFERENCES slots(id),
+  task_id         INTEGER NOT NULL REFERENCES tasks(id),
+  event_id        INTEGER NOT NULL,
+  status          TEXT NOT NULL,
+  started_at      TEXT,
+  actual_duration INTEGER,
+  failures        INTEGER NOT NULL DEFAULT 0,
+  error           TEXT,
+  next_at         TEXT
+) STRICT;
+CREATE INDEX write_backs_of_slot ON write_backs(slot_id, id);
 CREATE TABLE sources (
   name TEXT PRIMARY KEY, tried_at TEXT, ok_at TEXT, failures INTEGER NOT NULL DEFAULT 0,
   failed INTEGER NOT NULL DEFAULT 0, error TEXT, next_at TEXT, stale_at TEXT,

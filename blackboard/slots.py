@@ -17,7 +17,7 @@ from itertools import zip_longest
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from blackboard import calendars, journal, repeating, slot_names, slot_records
+from blackboard import calendars, journal, repeating, slot_names, slot_records, write_backs
 from blackboard.board import Rows, Tx
 from blackboard.calendars import Placed
 from blackboard.clock import from_text
@@ -191,12 +191,15 @@ def _take_one(
         )  # fmt: skip
     slot = Slot(slot_id, agent, project, record, wish, policies.of(agent), actor)
     if when is not None:
-        taken.tasks += put(
-            tx, slot, *when, news=row is None or row["status"] != record.status or row["removed_at"] is not None
-        )
+        taken.tasks += put(tx, slot, *when, news=row is None or _is_news(tx, row, record.status))
     else:
         taken.tasks += repeating.follow(tx, slot, zone, changed=changed)
     return str(row["uid"]) if row is not None else record.uid
+
+
+def _is_news(tx: Tx, row: sqlite3.Row, status: str) -> bool:
+    """Whether a slot's status is another word than the last time, and not only our own one that comes back."""
+    return (row["status"] != status or row["removed_at"] is not None) and not write_backs.said(tx, row["id"], status)
 
 
 _COLUMN = {"project": "project_id"}

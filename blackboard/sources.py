@@ -76,6 +76,7 @@ def failed(tx: Tx, name: str, sentence: str, *, base: float | None = None, cap: 
 
 
 FORGET = "DELETE FROM sources WHERE name = :name"
+FORGET_TOLD = "DELETE FROM write_backs WHERE source = :name"
 NAMES = "SELECT name FROM sources UNION SELECT DISTINCT source FROM slots WHERE removed_at IS NULL ORDER BY 1"
 
 
@@ -87,6 +88,7 @@ def unnamed(rows: Rows, kind: str, named: Collection[str]) -> list[str]:
 def forget(tx: Tx, name: str) -> None:
     """The configuration names it no more. Its slots are taken away by an empty schedule."""
     tx.run(FORGET, name=name)
+    tx.run(FORGET_TOLD, name=name)
 
 
 LISTED = """

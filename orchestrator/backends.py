@@ -11,6 +11,7 @@ from typing import Any
 from blackboard import backends, sources, synced
 from blackboard.board import Board
 from blackboard.errors import Conflict, Invalid
+from blackboard.write_backs import row_name
 from orchestrator.asking import NoAnswer, Source
 from orchestrator.backend_calls import SECONDS, Calls, TokenRefused
 from orchestrator.config import Settings
@@ -98,5 +99,6 @@ def all_of(board: Board, settings: Settings) -> list[Source]:
 
 
 def names(settings: Settings) -> list[str]:
-    """What `all_of` calls them."""
-    return [f"{KIND}:{name}{part}" for name in settings.backends for part in ("", ":heartbeat")]
+    """What `all_of` calls them, and what is told to them."""
+    told = [row_name(f"{KIND}:{name}") for name, config in settings.backends.items() if config.write_back]
+    return [*(f"{KIND}:{name}{part}" for name in settings.backends for part in ("", ":heartbeat")), *told]

@@ -28,6 +28,7 @@ class BackendConfig(BaseModel):
     sync_seconds: SomeSeconds = 300
     max_schedule_age_seconds: SomeSeconds = 3600
     heartbeat_seconds: SomeSeconds = 60
+    write_back: bool = True
 
     @field_validator("time_zone")
     @classmethod

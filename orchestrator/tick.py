@@ -51,6 +51,7 @@ from orchestrator.sources import SlotFiles, leave
 from orchestrator.spawner import Spawner, SpawnError
 from orchestrator.state_folder import keep_to_one_board
 from orchestrator.waiting import beside
+from orchestrator.write_back import WriteBack
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ class Orchestrator:
             self.wake,
         )
         self._sinks = Sinks(board, settings)
+        self._write_back = WriteBack(board, settings)
         self._last_tick: float | None = None
         self._punctuality = Punctuality(settings.tick.foreign_poll_seconds)
         self._faults: dict[str, str] = {}
@@ -118,6 +120,7 @@ class Orchestrator:
         await asyncio.to_thread(keep_to_one_board, self._settings, self._board.board_id)
         await self._fix_base_url()
         self._told = int((await self._board.read(questions.overview))["last_event"] or 0)
+        await self._write_back.start()
         await self._board.write(families.sweep)
         await self._board.write(_plan_on, self._settings)
         named = {
@@ -148,6 +151,7 @@ class Orchestrator:
             self._sinks.run(),
             self._sweeping(),
             self._asking.run(),
+            self._write_back.run(),
         ):
             while True:
                 self._woken.clear()
@@ -170,6 +174,7 @@ class Orchestrator:
             ):
                 await self._monitor.quiet()
                 await self._proving.quiet()
+            await self._step("write back", self._write_back.once)
         await self._tell()
 
     async def _reconciling(self) -> None:

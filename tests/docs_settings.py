@@ -193,6 +193,7 @@ MEANINGS: Mapping[str, str] = {
     "backends.NAME.sync_seconds": "How often it is asked for its schedule.",
     "backends.NAME.max_schedule_age_seconds": "Without a good answer for so long, nothing it planned is claimed until there is one.",
     "backends.NAME.heartbeat_seconds": "How often it is told that we live.",
+    "backends.NAME.write_back": "Whether it is told how its slots are doing.",
     "calendars.NAME.max_schedule_age_seconds": "Without a good answer for so long, nothing it planned is claimed until there is one.",
     "slots.project": "The project of slots that name none.",
     "presence.NAME.url": "Where each agent's presence is told, with `{agent}` in it, and/or ... ([presence](presence.md))",
