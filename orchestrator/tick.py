@@ -86,12 +86,8 @@ class Orchestrator:
             PresenceSource(name, each, board, settings) for name, each in settings.presence.items() if each.read_url
         ]
         self._standing = [each.name for each in asked]
-        self._asking = Asking(
-            board,
-            [*(CalendarSource(name, each, board, settings) for name, each in settings.calendars.items()), *asked]
-            + backends.all_of(board, settings),
-            self.wake,
-        )
+        calendars = [CalendarSource(name, each, board, settings) for name, each in settings.calendars.items()]
+        self._asking = Asking(board, [*calendars, *asked, *backends.all_of(board, settings)], self.wake)
         self._sinks = Sinks(board, settings)
         self._write_back = WriteBack(board, settings)
         self._last_tick: float | None = None
