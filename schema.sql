@@ -268,6 +268,8 @@ CREATE TABLE tasks (
 
 -- One task a slot occurrence, however often it is taken in.
 CREATE UNIQUE INDEX one_task_an_occurrence ON tasks(slot_id, occurrence) WHERE slot_id IS NOT NULL;
+-- A day of a calendar.
+CREATE INDEX tasks_of_slots_by_time ON tasks(due_at) WHERE slot_id IS NOT NULL;
 -- The slot's contract: what is missed, and which occurrence is before which.
 CREATE INDEX tasks_to_begin ON tasks(begin_by) WHERE status = 'pending' AND begin_by IS NOT NULL;
 CREATE INDEX tasks_to_end   ON tasks(end_by)   WHERE status = 'pending' AND end_by IS NOT NULL;
@@ -492,6 +494,37 @@ CREATE TABLE spooled (
   code       TEXT,                                  -- null: applied; else the error code of the refusal
   said       TEXT,                                  -- the sentence of the answer, bounded
   PRIMARY KEY (attempt_id, name)
+) STRICT, WITHOUT ROWID;
+
+-- What an instance elsewhere, such as a gateway's plugin, reported of an occurrence that it worked on there.
+CREATE TABLE slot_reports (
+  slot_id         INTEGER NOT NULL REFERENCES slots(id),
+  occurrence      TEXT NOT NULL,                    -- as in tasks.occurrence
+  status          TEXT NOT NULL CHECK (status IN ('not_started','ongoing','deferred','skipped','paused','finished','aborted')),
+  started_at      TEXT,                             -- as it was given
+  actual_duration REAL CHECK (actual_duration >= 0),   -- minutes
+  instance        TEXT NOT NULL,                    -- its claw_identifier
+  actor           TEXT NOT NULL,
+  reported_at     TEXT NOT NULL,
+  PRIMARY KEY (slot_id, occurrence)
+) STRICT, WITHOUT ROWID;
+
+-- Instances that ask this board for the calendar: how far each is, so that the next answer is the difference.
+CREATE TABLE sync_clients (
+  instance  TEXT NOT NULL,                          -- its claw_identifier
+  reach     TEXT NOT NULL,                          -- whose calendar it may see: 'all' or 'agent:ID'
+  token     TEXT NOT NULL,                          -- of its last answer; it gives it back as `since`
+  date      TEXT NOT NULL,                          -- the day of that answer
+  known     TEXT NOT NULL CHECK (json_valid(known)),   -- what it knows since then: records by agent
+  asked_at  TEXT NOT NULL,
+  PRIMARY KEY (instance, reach)
+) STRICT, WITHOUT ROWID;
+
+-- When an instance said last that it lives.
+CREATE TABLE instances (
+  name    TEXT PRIMARY KEY,
+  seen_at TEXT NOT NULL,
+  actor   TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Tokens of agents (presence, calendar) and operators. Those of attempts die with their row in `attempts`.

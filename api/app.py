@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from starlette.types import ASGIApp
 
-from api import callbacks, document, downloads, health, operate, presence, reading, streaming, uploads
+from api import calendar, callbacks, document, downloads, health, operate, presence, reading, streaming, uploads
 from api.endpoints import Api, ApiConfig, Endpoint, router
 from api.guard import Guard
 from api.origins import Origins
@@ -25,6 +25,7 @@ def table(config: ApiConfig) -> tuple[Endpoint, ...]:
         *streaming.ENDPOINTS,
         *operate.ENDPOINTS,
         *presence.ENDPOINTS,
+        *calendar.ENDPOINTS,
         *health.endpoints(config.fresh_write_seconds),
     )
     return (*rows, *document.endpoints(rows, config.public_base_url))

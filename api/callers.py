@@ -43,6 +43,11 @@ def _token(scope: Scope) -> str:
     return match[1].decode()
 
 
+def without_any(scope: Scope) -> bool:
+    """Whether the request brings nothing that could be a token."""
+    return all(name != b"authorization" for name, _ in scope["headers"])
+
+
 def who(rows: Rows, token: bytes) -> Caller:
     """Who holds the token; Unauthorized. Looking up is all it does, so a reader's connection will do."""
     return tokens.identify(cast(Tx, rows), token)

@@ -46,6 +46,9 @@ class ApiConfig:
     uploads: Path | None = None  # the folder of files that were sent whole; None: beside the board
     max_upload_bytes: int = 256 * 1024 * 1024  # of such a file
     upload_seconds: float = 900.0  # until the whole of it has arrived
+    calendar_open_to: frozenset[str] = (
+        frozenset()
+    )  # instances on this machine that speak the calendar's protocol without a token
     max_streams: int = 100  # of events, open at once
     room: Callable[[str], Room] = lambda now: Room(1)  # what bounds all agents at an instant
     fresh_write_seconds: float = 5.0  # /readyz: how old the last proof that the board can be written may be
@@ -126,6 +129,22 @@ class Call:
             raise NotFound("there is no such output: an output is a number, listed by `?expand=outputs` of its task")
         return int(text)
 
+    @property
+    def slot(self) -> int:
+        """The slot of the path; NotFound for anything but a plain number."""
+        text: str = self.scope["path_params"]["slot"]
+        if _TASK.fullmatch(text) is None:
+            raise NotFound("there is no such slot: a slot is a number, the `id` in GET /calendar/sync")
+        return int(text)
+
+    @property
+    def virtual(self) -> str:
+        """The time of a slot that repeats, as the path names it; NotFound for text that cannot be one."""
+        text: str = self.scope["path_params"]["virtual"]
+        if _VIRTUAL.fullmatch(text) is None:
+            raise NotFound("there is no such slot: one that repeats has a `virtual_id` in GET /calendar/sync")
+        return text
+
     async def report(self, model: type[M]) -> M:
         """The report this request makes. Where its path leads nowhere, its body is not read."""
         for part in self.scope["path_params"]:
@@ -139,6 +158,8 @@ _PROJECT = re.compile(SLUG, re.ASCII)
 ACCOUNT = rf"(?:agent:)?{SLUG}"  # an agent that shares none has one of its own
 _ACCOUNT = re.compile(ACCOUNT, re.ASCII)
 _TASK = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)  # 18 digits always fit the board's 64 bits
+VIRTUAL = r"[1-9][0-9]{0,17}-[0-9]{8}(?:T[0-9]{6}Z)?"
+_VIRTUAL = re.compile(VIRTUAL, re.ASCII)
 
 Handler = Callable[[Call], Awaitable[Response]]
 

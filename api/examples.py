@@ -18,7 +18,7 @@ from api.endpoints import Endpoint
 
 STREAM = "text/event-stream"
 _TASK = "/api/projects/{project}/tasks/{task}"
-_PARTS = {"project": "demo", "agent": "writer", "account": "agent:writer"}
+_PARTS = {"project": "demo", "agent": "writer", "account": "agent:writer", "virtual": "2-20260131"}
 
 
 def fields(endpoint: Endpoint) -> Mapping[str, object]:
@@ -45,8 +45,9 @@ def curl(endpoint: Endpoint) -> str:
     start = "curl -sS" if "anyone" in endpoint.who else f"curl --config {_config(endpoint)}"
     if STREAM in endpoint.media:  # an answer without an end, looked at for two seconds
         start += " --no-buffer --retry 0 --max-time 2"
-    if endpoint.method != "POST":
-        start += "" if endpoint.method == "GET" else f" --request {endpoint.method}"
+    if endpoint.method not in ("GET", "POST"):
+        start += f" --request {endpoint.method}"
+    if not endpoint.has_body:
         query = "?" + urlencode(given, safe=",") if given else ""
         address = _address(endpoint)
         return f'{start} "{address}{query}"' if query else f"{start} {address}"

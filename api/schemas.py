@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from blackboard import agenda
 from blackboard.presence_reports import WORDS
 from blackboard.states import STATES
 
+SlotWord = Annotated[str, Field(json_schema_extra={"enum": list(agenda.WORDS)}, description="How a slot stands.")]
 Status = Annotated[str, Field(json_schema_extra={"enum": list(STATES)}, description="Where the task stands.")]
 Instant = Annotated[
     str, Field(description="UTC, like 2026-01-31T09:00:00.000Z.", examples=["2026-01-31T09:00:00.000Z"])
@@ -285,6 +287,49 @@ class Ready(_Answer):
     """The daemon does its work."""
 
     ready: Literal[True]
+
+
+class CalendarSlot(_Answer):
+    """A slot as it stands."""
+
+    id: Annotated[int | None, Field(description="Null of a slot that repeats.")]
+    virtual_id: Annotated[str | None, Field(description="Of one time of a slot that repeats, else null.")]
+    agent_id: str
+    slot_type: str
+    estimated_duration: Annotated[float, Field(ge=0, description="Minutes.")]
+    scheduled_at: Instant
+    status: SlotWord
+    priority: int
+    event_type: str | None
+    event_data: dict[str, Any] | None
+    task_id: Annotated[int | None, Field(description="Its task on the board.")]
+    started_at: Annotated[str | None, Field(description="As it was reported from elsewhere.")]
+    actual_duration: Annotated[float | None, Field(description="Minutes, as it was reported from elsewhere.")]
+
+
+class Synced(_Answer):
+    """The slots, or the difference: to be applied in its order."""
+
+    full: Annotated[bool, Field(description="Whether `schedules` holds everything; else `diff` what has changed.")]
+    schedules: dict[str, list[CalendarSlot]] = {}
+    diff: list[dict[str, Any]] = []
+    syncToken: Annotated[str, Field(min_length=1, description="The `since` of the next question.")]
+    date: Annotated[str, Field(description="The day.")]
+
+
+class DaySlots(_Answer):
+    """The slots of a day."""
+
+    date: str
+    slots: list[CalendarSlot]
+
+
+class Notified(_Answer):
+    """Where the message is kept."""
+
+    agent: str
+    task: Annotated[int | None, Field(description="The task it is a comment of.")]
+    next: Next
 
 
 class Problem(_Answer):

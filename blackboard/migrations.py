@@ -93,6 +93,32 @@ CREATE TABLE write_backs (
   next_at         TEXT
 ) STRICT;
 CREATE INDEX write_backs_of_slot ON write_backs(slot_id, id);
+CREATE INDEX tasks_of_slots_by_time ON tasks(due_at) WHERE slot_id IS NOT NULL;
+CREATE TABLE slot_reports (
+  slot_id         INTEGER NOT NULL REFERENCES slots(id),
+  occurrence      TEXT NOT NULL,
+  status          TEXT NOT NULL CHECK (status IN ('not_started','ongoing','deferred','skipped','paused','finished','aborted')),
+  started_at      TEXT,
+  actual_duration REAL CHECK (actual_duration >= 0),
+  instance        TEXT NOT NULL,
+  actor           TEXT NOT NULL,
+  reported_at     TEXT NOT NULL,
+  PRIMARY KEY (slot_id, occurrence)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE sync_clients (
+  instance  TEXT NOT NULL,
+  reach     TEXT NOT NULL,
+  token     TEXT NOT NULL,
+  date      TEXT NOT NULL,
+  known     TEXT NOT NULL CHECK (json_valid(known)),
+  asked_at  TEXT NOT NULL,
+  PRIMARY KEY (instance, reach)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE instances (
+  name    TEXT PRIMARY KEY,
+  seen_at TEXT NOT NULL,
+  actor   TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE sources (
   name TEXT PRIMARY KEY, tried_at TEXT, ok_at TEXT, failures INTEGER NOT NULL DEFAULT 0,
   failed INTEGER NOT NULL DEFAULT 0, error TEXT, next_at TEXT, stale_at TEXT,

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Collection
 from typing import Any
 
-from blackboard import budgets, pauses, proofs, sources
+from blackboard import budgets, instances, pauses, proofs, sources
 from blackboard.board import Rows
 from blackboard.claims import NEXT_DUE
 from blackboard.errors import NotFound
@@ -159,6 +159,7 @@ def overview(rows: Rows) -> dict[str, Any]:
         "running": [dict(row) for row in rows.all(RUNNING)],
         "stuck": [dict(row) for row in rows.all(STUCK)],
         "sources": sources.listed(rows),
+        "instances": instances.listed(rows),
         "next_due": due["earliest_at"] if due else None,
         "last_event": last["id"] if last else None,
     }

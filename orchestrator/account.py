@@ -34,6 +34,9 @@ def of_board(value: Value, command: str) -> Iterator[str]:
         yield "accounts"
         yield from (f"  {_held(each)}" for each in held)
     yield from _sources(value["sources"])
+    if value["instances"]:
+        yield "instances"
+        yield from (f"  {each['name']} heard of at {each['seen_at']}" for each in value["instances"])
     yield f"agents   {'' if value['agents'] else 'none yet: add [agents.NAME] to the configuration'}".rstrip()
     yield from (f"  {_agent(agent, value['now'])}" for agent in value["agents"])
     if near := [each for each in value["budgets"] if each["share"] >= WARN_AT]:

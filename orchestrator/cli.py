@@ -121,6 +121,7 @@ def _parts(settings: Settings) -> Parts:
             uploads=settings.uploads_dir,
             max_upload_bytes=settings.api.max_upload_bytes,
             room=lambda now: room(settings, now),
+            calendar_open_to=frozenset(settings.api.calendar_open_to),
         )
         return create_app(
             board, config, wake=works.wake, ready=lambda: not_ready(settings, works), lateness=works.lateness

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -101,6 +101,7 @@ class Api(Part):
     tls_cert: File | None = None
     tls_key: File | None = None
     allow_insecure_bind: bool = False
+    calendar_open_to: list[Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[!-~]+$")]] = []
 
     @field_validator("public_base_url")
     @classmethod

@@ -79,6 +79,7 @@ MEANINGS: Mapping[str, str] = {
     "api.tls_cert": "A certificate in PEM; goes with `tls_key`.",
     "api.tls_key": "Its private key in PEM.",
     "api.allow_insecure_bind": "Listen on a reachable address without TLS, because something else encrypts.",
+    "api.calendar_open_to": "Instances on this machine that may speak the calendar's protocol without a token: every program here may then ([which](calendar-server.md#who-may)).",
     "tick.max_live": "Attempts not gone at once, all agents together.",
     "tick.memory_share": "What all living attempts together may be known to need, as a share of the machine's memory; also nothing starts without free memory for it. 0: nobody looks.",
     "tick.longest_pause_seconds": "The longest sleep when nothing is due.",

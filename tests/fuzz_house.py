@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.test_api_curl import Served, prepared, serving
+from tests.test_api_curl import Served, prepared, serving, with_slots
 
 T = TypeVar("T")
 HELD = "result.txt"  # the file that every workspace holds
@@ -59,7 +59,10 @@ class FuzzHouse:
         attempt = await prepared(self._served, route)
         (attempt.workspace / HELD).write_text("a line\n")
         tokens = {"executor": attempt.token, "agent": self._agent, **self._operators}
-        parts = {"project": "demo", "agent": "writer", "task": attempt.task}
+        parts: dict[str, object] = {"project": "demo", "agent": "writer", "task": attempt.task}
+        if "/calendar/slots/" in route:
+            once, daily = await self._served.house.board.write(with_slots)
+            parts |= {"slot": once, "virtual": f"{daily}-20260131"}
         if "{output}" in route:
             report = {"type": "data", "title": "T", "content": "C"}
             said = await self._served.house.post(f"{attempt.url}/outputs", attempt.token, report)

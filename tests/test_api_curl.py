@@ -16,6 +16,7 @@ import uvicorn
 
 from api import ApiConfig, create_app
 from blackboard import abroad
+from blackboard.board import Tx
 from prompts import bb_script, curl_config
 from tests.api_house import Attempt, House, open_house
 
@@ -100,9 +101,30 @@ async def prepared(served: Served, route: str) -> Attempt:
         before = [{"status": "failed", "final": True, "detail": "no"}]
     for report in before:
         assert (await served.house.post(f"{attempt.url}/status", attempt.token, report)).status_code == 200
+    if route.startswith(("/calendar/slots/", "PATCH /calendar/slots/")):
+        await served.house.board.write(with_slots)
     if route.endswith("/gone"):
         await served.house.board.write(abroad.left, attempt.id, until=None, sentence="it may go on")
     return attempt
+
+
+def with_slots(tx: Tx) -> tuple[int, int]:
+    """A slot that is once and one of every day, each with a task that waits; their numbers."""
+    once, daily = (
+        tx.insert(
+            "INSERT INTO slots (source, agent_id, project_id, uid, scheduled_at, day)"
+            " SELECT 'api', 'writer', 'demo', 'id:' || (count(*) + 1), '09:00', :day FROM slots",
+            day=day,
+        )
+        for day in ("2026-01-31", None)
+    )
+    for slot in (once, daily):
+        tx.run(
+            "INSERT INTO tasks (project_id, agent_id, title, slot_id, occurrence, actor)"
+            " VALUES ('demo', 'writer', 'A slot', :slot, '2026-01-31', 'engine:slots')",
+            slot=slot,
+        )
+    return once, daily
 
 
 def examples() -> list[tuple[str, str]]:

@@ -101,6 +101,8 @@ class Manner:
 
     def after_call(self, case: Any, response: Any) -> None:
         """A task that has moved is done with."""
+        if case.method == "PATCH" and response.status_code < 300:
+            self._house.used(case.operation.path)
         moves = case.method == "POST" and "{task}" in case.operation.path and response.status_code < 300
         if moves and response.json().get("status") not in ("claimed", "working"):
             self._house.used(case.operation.path)

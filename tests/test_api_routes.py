@@ -35,7 +35,7 @@ def test_no_two_rows_share_method_and_path() -> None:
 
 def test_the_contract_names_every_route_and_none_that_is_not() -> None:
     text = CONTRACT.read_text()
-    named = set(re.findall(r"^### (GET|POST) (/\S+)$", text, re.MULTILINE))
+    named = set(re.findall(r"^### (GET|POST|PATCH) (/\S+)$", text, re.MULTILINE))
     assert named == {(endpoint.method, endpoint.path) for endpoint in TABLE}
 
 
@@ -61,7 +61,9 @@ def test_the_contract_holds_the_error_table() -> None:
 
 @pytest.mark.parametrize("path", sorted({endpoint.path for endpoint in TABLE}))
 async def test_another_method_is_told_which_ones_there_are(house: House, path: str) -> None:
-    url = path.format(project="demo", agent="writer", task=1, output=1)
+    url = path.format(
+        project="demo", agent="writer", task=1, output=1, slot=1, virtual="1-20260131", account="agent:writer"
+    )
     methods = {endpoint.method for endpoint in TABLE if endpoint.path == path} | {"OPTIONS"}
     methods |= {"HEAD"} if "GET" in methods else set()
     for method in ("PUT", "PATCH", "DELETE", "GET", "POST"):
@@ -201,7 +203,15 @@ async def test_whatever_is_sent_is_never_our_fault(house: House, caplog: pytest.
     attempt, operator, chance = await house.attempt(), await house.operator("admin"), random.Random(8)
     for _ in range(600):
         endpoint = chance.choice(TABLE)
-        url = endpoint.path.format(project="demo", agent="writer", task=attempt.task, output=1)
+        url = endpoint.path.format(
+            project="demo",
+            agent="writer",
+            task=attempt.task,
+            output=1,
+            slot=1,
+            virtual="1-20260131",
+            account="agent:writer",
+        )
         token, kind = chance.choice([attempt.token, operator]), chance.choice(KINDS_OF_BODY)
         headers = [("host", "127.0.0.1"), ("authorization", f"Bearer {token}"), ("content-type", kind)]
         query = b"".join(chance.choices(PIECES, k=chance.randrange(4)))

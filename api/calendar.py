@@ -1,0 +1,309 @@
+"""The calendar's own protocol, served from the board: what a gateway's plugin asks for and reports.
+
+Its paths, headers and words are those such a plugin uses, so that it is pointed here unchanged but for a token. It is a
+reader of the board and a reporter: nothing here starts anything, and whoever may say what is decided on the board.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import secrets
+from collections.abc import Callable
+from datetime import date
+from typing import Annotated, Any, Concatenate, ParamSpec
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from api import answers, bodies, schemas
+from api.callers import without_any
+from api.endpoints import Call, Endpoint, answer
+from api.refusals import counted
+from blackboard import agenda, calendar_callers, instances, reported_slots, sync_chain
+from blackboard.agenda import Day as Span
+from blackboard.agenda import Word
+from blackboard.board import Rows, Tx
+from blackboard.errors import Invalid
+from blackboard.forms import Day
+from blackboard.slot_records import zone_of
+
+P = ParamSpec("P")
+
+INSTANCE_HEADER, AGENT_HEADER = b"x-claw-identifier", b"x-agent-id"
+_NAME = r"[^\u0000-\u001f\u007f]{1,255}"
+Instance = Annotated[
+    Annotated[str, Field(pattern=f"^{_NAME}$")] | None,
+    Field(description="Who asks, as X-Claw-Identifier says it too; the token's name when neither does."),
+]
+AgentName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Of = Annotated[AgentName | None, Field(description="Which agent, as X-Agent-ID says it too.")]
+_TOLERANT = ConfigDict(extra="ignore")  # who speaks this protocol may say more than we know
+
+
+class SyncQuery(BaseModel):
+    """`?claw_identifier=…&since=TOKEN`."""
+
+    model_config = _TOLERANT
+    claw_identifier: Instance = None
+    since: Annotated[
+        Annotated[str, Field(max_length=255)] | None,
+        Field(description="The `syncToken` of the last answer: then only the difference to it is told."),
+    ] = None
+
+
+class DayQuery(BaseModel):
+    """`?date=YYYY-MM-DD`."""
+
+    model_config = _TOLERANT
+    date: Annotated[Day | None, Field(description="Which day, in the configured time zone; today when left out.")] = (
+        None
+    )
+    agent_id: Of = None
+    claw_identifier: Instance = None
+
+
+class SlotReport(BaseModel):
+    """How a slot stands that is worked on elsewhere."""
+
+    model_config = _TOLERANT
+    status: Annotated[Word, Field(description="How it stands.")]
+    started_at: Annotated[
+        Annotated[str, Field(max_length=64)] | None, Field(description="When it was begun; kept as it is.")
+    ] = None
+    actual_duration: Annotated[float | None, Field(ge=0, le=1e6, description="How many minutes it took.")] = None
+    claw_identifier: Instance = None
+
+
+class BeatReport(BaseModel):
+    """A sign of life."""
+
+    model_config = _TOLERANT
+    claw_identifier: Instance = None
+
+
+class NotifyReport(BaseModel):
+    """A message to an agent."""
+
+    model_config = _TOLERANT
+    agent_id: Annotated[AgentName, Field(description="For whom.")]
+    message: Annotated[str, Field(min_length=1, max_length=64 * 1024, description="What is said.")]
+    slot_id: Annotated[
+        Annotated[int, Field(ge=1, lt=2**63)] | Annotated[str, Field(max_length=255)] | None,
+        Field(description="The `id` or `virtual_id` of a slot: the message is kept on its task too."),
+    ] = None
+    task_description: Annotated[
+        Annotated[str, Field(max_length=1000)] | None, Field(description="What it is about.")
+    ] = None
+    claw_identifier: Instance = None
+
+
+def _agreed(call: Call, header: bytes, said: str | None, pattern: str, field: str) -> str | None:
+    """What a header and a field say; Invalid when they differ, or when the header is no such name."""
+    values = {value for name, value in call.scope["headers"] if name == header}
+    name = header.decode().title()
+    if len(values) > 1:
+        raise Invalid(f"{name} is given twice: give it once")
+    text = next((value.decode("utf-8", "replace").strip() for value in values), "") or None
+    if text is not None and re.fullmatch(pattern, text) is None:
+        raise Invalid(f"{name} is no name: write letters and digits, at most 255")
+    if text is not None and said is not None and text != said:
+        raise Invalid(f"{name} and `{field}` differ: say one of them, or the same in both")
+    return text or said
+
+
+def _instance(call: Call, said: str | None) -> str | None:
+    return _agreed(call, INSTANCE_HEADER, said, _NAME, "claw_identifier")
+
+
+def _agent(call: Call, said: str | None) -> str | None:
+    return _agreed(call, AGENT_HEADER, said, r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "agent_id")
+
+
+def _let_in(call: Call) -> bool:
+    """Whether the caller needs no token: one of the instances that the configuration names, on this very machine."""
+    if not call.api.config.calendar_open_to or not without_any(call.scope):
+        return False
+    said = call.headers.get(INSTANCE_HEADER, b"").decode("utf-8", "replace").strip()
+    client = call.scope.get("client")
+    forwarded = any(name in (b"forwarded", b"x-forwarded-for", b"via") for name, _ in call.scope["headers"])
+    return said in call.api.config.calendar_open_to and client is not None and not forwarded and _is_here(client[0])
+
+
+def _is_here(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+async def _asked(call: Call, work: Callable[[bytes | None], Any]) -> Response:
+    """What `work` answers to a caller with a token, or to one that is let in without."""
+    response: Response = await work(None) if _let_in(call) else await counted(call, work)
+    return response
+
+
+async def _written(
+    call: Call,
+    report: BaseModel,
+    verb: Callable[Concatenate[Tx, Any, P], dict[str, Any]],
+    token: bytes | None,
+    *args: P.args,
+    **more: P.kwargs,
+) -> Response:
+    """Write once for the call's key; a caller without a token has none."""
+    if token is None:
+        said = answer(await call.api.board.write(verb, None, *args, **more))
+    else:
+        said = answers.response(await answers.stored(call, report, 200, verb, token, *args, **more))
+    call.api.wake()
+    return said
+
+
+async def sync(call: Call) -> Response:
+    """The agenda of the day, or the difference to the last answer."""
+
+    async def work(token: bytes | None) -> Response:
+        query = bodies.parse(SyncQuery, None, {}, call.query, b"")
+        instance, new = _instance(call, query.claw_identifier), secrets.token_urlsafe(18)
+        zone = zone_of(call.api.config.time_zone)
+
+        def told(tx: Tx) -> dict[str, Any]:
+            asker = calendar_callers.asker(tx, token, instance, "read")
+            return sync_chain.answer(tx, asker.instance, asker.agent, Span.now(tx.now, zone), query.since, new)
+
+        return answer(await call.api.board.write(told))
+
+    return await _asked(call, work)
+
+
+async def day(call: Call) -> Response:
+    """All slots of a day, in any status."""
+
+    async def work(token: bytes | None) -> Response:
+        query = bodies.parse(DayQuery, None, {}, call.query, b"")
+        instance, agent = _instance(call, query.claw_identifier), _agent(call, query.agent_id)
+        zone, now = zone_of(call.api.config.time_zone), call.api.board.clock.now()
+        span = Span.of(date.fromisoformat(query.date), zone) if query.date else Span.now(now, zone)
+
+        def told(rows: Rows) -> dict[str, Any]:
+            asker = calendar_callers.asker(rows, token, instance, "read")
+            if agent is not None:
+                calendar_callers.must_reach(rows, asker, agent)
+            found = agenda.of_day(rows, now, span, agent=agent or asker.agent)
+            return {"date": span.name, "slots": [each for records in found.values() for each in records]}
+
+        return answer(await call.api.board.read(told))
+
+    return await _asked(call, work)
+
+
+async def report_slot(call: Call) -> Response:
+    """How a slot stands that is worked on elsewhere."""
+
+    async def work(token: bytes | None) -> Response:
+        report = await call.report(SlotReport)
+        which = call.slot if "slot" in call.scope["path_params"] else call.virtual
+        return await _written(
+            call, report, reported_slots.report, token, _instance(call, report.claw_identifier), which, report.status,
+            started_at=report.started_at, actual_duration=report.actual_duration,
+        )  # fmt: skip
+
+    return await _asked(call, work)
+
+
+async def beat(call: Call) -> Response:
+    """An instance lives."""
+
+    async def work(token: bytes | None) -> Response:
+        report = await call.report(BeatReport)
+        return await _written(call, report, instances.beat, token, _instance(call, report.claw_identifier))
+
+    return await _asked(call, work)
+
+
+async def notify(call: Call) -> Response:
+    """A message to an agent."""
+
+    async def work(token: bytes | None) -> Response:
+        report = await call.report(NotifyReport)
+        agent = _agent(call, report.agent_id)
+        return await _written(
+            call, report, instances.notify, token, _instance(call, report.claw_identifier), str(agent), report.message,
+            report.slot_id, report.task_description,
+        )  # fmt: skip
+
+    return await _asked(call, work)
+
+
+READS, WRITES = ("agent", "read"), ("agent", "operate")
+REFUSALS = ("illegal_move", "not_found")
+_REPORTED = {"status": "finished", "actual_duration": 25}
+
+ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "/calendar/sync",
+        sync,
+        READS,
+        "Today's slots of every agent, with what waits from before; `?since=` the last `syncToken` only the difference.",
+        SyncQuery,
+        answers=schemas.Synced,
+        errors=(),
+        example={"claw_identifier": "gateway-1"},
+    ),
+    Endpoint(
+        "GET",
+        "/calendar/day",
+        day,
+        READS,
+        "All slots of a day in any status: of the agent that X-Agent-ID names, of an agent's token its own.",
+        DayQuery,
+        answers=schemas.DaySlots,
+        errors=("not_found",),
+        example={"date": "2026-01-31"},
+    ),
+    Endpoint(
+        "PATCH",
+        "/calendar/slots/{slot}/agent-update",
+        report_slot,
+        WRITES,
+        "How a slot stands that is worked on elsewhere: its task here is held, or settled.",
+        SlotReport,
+        answers=schemas.CalendarSlot,
+        errors=REFUSALS,
+        example=_REPORTED,
+    ),
+    Endpoint(
+        "PATCH",
+        "/calendar/slots/virtual/{virtual}/agent-update",
+        report_slot,
+        WRITES,
+        "The same for one time of a slot that repeats.",
+        SlotReport,
+        answers=schemas.CalendarSlot,
+        errors=REFUSALS,
+        example=_REPORTED,
+    ),
+    Endpoint(
+        "POST",
+        "/calendar/agent/notify",
+        notify,
+        WRITES,
+        "A message to an agent: an event, and on a slot's task a comment. It starts nothing.",
+        NotifyReport,
+        answers=schemas.Notified,
+        errors=("not_found",),
+        example={"agent_id": "writer", "message": "You have due slots."},
+    ),
+    Endpoint(
+        "POST",
+        "/monitor/server/heartbeat",
+        beat,
+        WRITES,
+        "An instance lives: kept with its time, shown by `orchestrator status`.",
+        BeatReport,
+        errors=(),
+        example={"claw_identifier": "gateway-1"},
+    ),
+)
