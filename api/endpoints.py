@@ -20,6 +20,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from api import bodies
+from api.hearing import Heard
 from api.places import Places
 from api.problems import HttpError
 from blackboard.board import Board
@@ -64,6 +65,7 @@ class Api:
     wake: Callable[[], None]
     ready: Callable[[], Sequence[str]]
     lateness: Callable[[], Mapping[str, float]] = dict
+    heard: Heard = field(default_factory=Heard)
     places: Places = field(default_factory=Places)  # of event streams
     reading_files: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 

@@ -117,6 +117,28 @@ def test_a_storm_on_a_limited_account_starts_once_before_its_end_and_once_at_it(
     assert (account(house)["strikes"], account(house)["limited_until"]) == (0, None)
 
 
+def test_the_others_begin_at_the_first_call_not_at_the_end(tmp_path: Path) -> None:
+    house = House(tmp_path / "house", tick={"longest_pause_seconds": 600})
+    try:
+        for name in ("ada", "bob"):
+            house.agent(
+                name,
+                'bb start; while [ ! -e "$here/go" ]; do sleep 0.05; done; echo x | bb output data T - && bb submit\n',
+                account=ACCOUNT,
+            )
+        house.start()
+        tasks = [house.post(name) for name in ("ada", "bob")]
+        for task in tasks:
+            house.reaches(task, "working")
+        (house.folder / "go").touch()
+        for task in tasks:
+            house.reaches(task, "done")
+        house.ends()
+    finally:
+        (house.folder / "go").touch()
+        house.clear()
+
+
 def test_a_script_says_that_it_is_limited_and_until_when(tmp_path: Path) -> None:
     house = House(tmp_path / "house")
     try:

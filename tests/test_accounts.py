@@ -371,6 +371,18 @@ async def test_an_agent_may_say_that_it_is_limited(
     await board.write(life)
 
 
+async def test_a_first_call_that_tells_of_a_limit_is_no_sign_of_life(board: Board) -> None:
+    def life(tx: Tx) -> None:
+        canary = tried_account(tx)
+        tx.run("UPDATE accounts SET strikes = 3 WHERE id = :id", id=SHARED)
+        row = attempts.get(tx, canary)
+        report = StatusReport(status="failed", kind="rate_limit", detail="429")
+        reports.status(tx, row["token_hash"], scenes.PROJECT, row["task_id"], report)
+        assert (account(tx)["strikes"], account(tx)["proved_at"]) == (4, None)
+
+    await board.write(life)
+
+
 @pytest.mark.parametrize("said", ["soon", "", "2026-01-31T10:00:00", "-5", -5, "90s"])
 def test_another_time_is_refused(said: Any) -> None:
     with pytest.raises(ValueError, match="retry_at"):

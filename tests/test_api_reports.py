@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from api import hearing
 from tests.api_house import Attempt, House, open_house, problem
 
 OUTPUT = {"type": "document", "title": "Report", "content": "text"}
@@ -62,6 +63,8 @@ async def test_a_form_carries_the_same_in_one_call(house: House, attempt: Attemp
 async def test_failing_and_blocking_end_the_attempt_and_wake_the_tick(
     house: House, attempt: Attempt, report: dict[str, str]
 ) -> None:
+    await house.post(f"{attempt.url}/heartbeat", attempt.token)
+    house.wakes.clear()
     answer = await house.post(f"{attempt.url}/status", attempt.token, report)
     assert answer.status_code == 200
     assert len(house.wakes) == 1
@@ -69,6 +72,11 @@ async def test_failing_and_blocking_end_the_attempt_and_wake_the_tick(
 
 
 async def test_only_what_the_tick_must_see_wakes_it(house: House, attempt: Attempt) -> None:
+    await house.post(f"{attempt.url}/status", attempt.token, {"status": "sleeping"})
+    assert house.wakes == []
+    await house.post(f"{attempt.url}/heartbeat", attempt.token)
+    assert len(house.wakes) == 1, "a first word may prove an account"
+    house.wakes.clear()
     await house.post(f"{attempt.url}/status", attempt.token, {"status": "working"})
     await house.post(f"{attempt.url}/heartbeat", attempt.token)
     await house.post(f"{attempt.url}/comments", attempt.token, {"body": "hm"})
@@ -80,7 +88,22 @@ async def test_only_what_the_tick_must_see_wakes_it(house: House, attempt: Attem
     assert len(house.wakes) == 1
 
 
+def test_who_was_heard_is_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hearing, "MOST", 2)
+    heard = hearing.Heard()
+    assert [heard.first(token) for token in (b"a", b"a", b"b", b"c", b"b", b"a")] == [
+        True,
+        False,
+        True,
+        True,
+        False,
+        True,
+    ]
+
+
 async def test_the_report_that_ended_the_attempt_may_be_repeated(house: House, attempt: Attempt) -> None:
+    await house.post(f"{attempt.url}/heartbeat", attempt.token)
+    house.wakes.clear()
     report = {"status": "review", "output": OUTPUT, "detail": "all done"}
     await house.post(f"{attempt.url}/status", attempt.token, report)
     again = await house.post(f"{attempt.url}/status", attempt.token, report)
