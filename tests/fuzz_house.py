@@ -59,7 +59,12 @@ class FuzzHouse:
         attempt = await prepared(self._served, route)
         (attempt.workspace / HELD).write_text("a line\n")
         tokens = {"executor": attempt.token, "agent": self._agent, **self._operators}
-        parts: dict[str, object] = {"project": "demo", "agent": "writer", "account": "agent:writer", "task": attempt.task}
+        parts: dict[str, object] = {
+            "project": "demo",
+            "agent": "writer",
+            "account": "agent:writer",
+            "task": attempt.task,
+        }
         if "/calendar/slots/" in route:
             once, daily = await self._served.house.board.write(with_slots)
             parts |= {"slot": once, "virtual": f"{daily}-20260131"}
