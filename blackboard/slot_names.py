@@ -71,3 +71,12 @@ def planned_at(row: sqlite3.Row) -> str | None:
 def all_of(rows: Rows, source: str) -> list[sqlite3.Row]:
     """Every slot of a source that has not left it."""
     return rows.all("SELECT * FROM slots WHERE source = :source AND removed_at IS NULL ORDER BY id", source=source)
+
+
+OF_AGENT = "SELECT * FROM slots WHERE source = :source AND agent_id = :agent ORDER BY id"
+
+
+def of_day(rows: Rows, source: str, agent: str, begin: str, end: str) -> list[sqlite3.Row]:
+    """An agent's slots of a source that are due from `begin` until before `end`, those that have left it too."""
+    found = rows.all(OF_AGENT, source=source, agent=agent)
+    return [row for row in found if begin <= (planned_at(row) or "") < end]

@@ -61,6 +61,16 @@ def answered(
         )  # fmt: skip
 
 
+KEEP_STATE = """
+INSERT INTO sources (name, state) VALUES (:name, :state) ON CONFLICT (name) DO UPDATE SET state = excluded.state
+"""
+
+
+def keep_state(tx: Tx, name: str, state: Mapping[str, Any]) -> None:
+    """Keep what the next question needs, without saying whether the last one was answered."""
+    tx.run(KEEP_STATE, name=name, state=json.dumps(dict(state), sort_keys=True))
+
+
 def failed(tx: Tx, name: str, sentence: str, *, base: float | None = None, cap: float = 3600.0) -> float | None:
     """A source gave no good answer: what it said before stays. Seconds until it is asked again, None without `base`.
 

@@ -6,7 +6,6 @@ backend itself caused are not told. Sends nothing: orchestrator/write_back.py do
 
 from __future__ import annotations
 
-import json
 import math
 import sqlite3
 from typing import Any
@@ -57,9 +56,6 @@ VALUES (:source, :slot, :task, :event, :status, :started, :duration)
 """
 LAST_WORD = "SELECT status FROM write_backs WHERE slot_id = :slot ORDER BY id DESC LIMIT 1"
 DROP = "DELETE FROM write_backs WHERE task_id = :task"
-CURSOR = """
-INSERT INTO sources (name, state) VALUES (:name, :state) ON CONFLICT (name) DO UPDATE SET state = excluded.state
-"""
 
 
 def begin(tx: Tx, source: str) -> None:
@@ -122,7 +118,7 @@ def _last_event(rows: Rows) -> int:
 
 
 def _put_cursor(tx: Tx, source: str, event: int) -> None:
-    tx.run(CURSOR, name=row_name(source), state=json.dumps({"event": event}))
+    sources.keep_state(tx, row_name(source), {"event": event})
 
 
 def said(tx: Rows, slot_id: int, status: str) -> bool:
@@ -175,9 +171,6 @@ def taken(tx: Tx, row_id: int, number: int | None, every: float) -> None:
         sources.answered(tx, name, state=sources.state_of(tx, name), every=every)
 
 
-NOTE = "UPDATE sources SET state = :state WHERE name = :name"
-
-
 def _note(tx: Tx, source: str, slot: sqlite3.Row, fields: dict[str, Any]) -> None:
     """The kept schedule says so too: changes are applied to it."""
     state = sources.state_of(tx, source)
@@ -189,7 +182,7 @@ def _note(tx: Tx, source: str, slot: sqlite3.Row, fields: dict[str, Any]) -> Non
     which = (name, None) if kind == "id" else (None, name)
     if "schedules" in state:
         state["schedules"] = synced.noted(state["schedules"], theirs, which, fields)
-        tx.run(NOTE, name=source, state=json.dumps(state, sort_keys=True))
+        sources.keep_state(tx, source, state)
 
 
 def refused(tx: Tx, row_id: int, sentence: str) -> None:

@@ -23,6 +23,10 @@ class TokenRefused(Exception):
     """The backend does not know the sync token (any more): str() says how it said so."""
 
 
+class ThisRefused(Exception):
+    """The backend does not take this one thing, whatever it does with others: str() says how it said so."""
+
+
 class Said(NamedTuple):
     """An answer that came whole. `document`: what its JSON holds; None where it is none."""
 
@@ -57,18 +61,13 @@ class Calls:
         """Say that we live."""
         _done(await self._ask("POST", "/monitor/server/heartbeat", body={"claw_identifier": self._config.instance}))
 
-    async def status(self, agent: str) -> str:
-        """Where an agent of theirs stands, in their word."""
-        document = _good(await self._ask("GET", "/calendar/agent/status", agent=agent, params={"agent_id": agent}))
-        word = document.get("status") if isinstance(document, dict) else None
-        if not isinstance(word, str):
-            raise NoAnswer("its answer for an agent has no status")
-        return word
-
     async def put_status(self, agent: str, word: str) -> None:
-        """Say where an agent of theirs stands."""
+        """Say where an agent of theirs stands; ThisRefused, NoAnswer."""
         body = {"agent_id": agent, "claw_identifier": self._config.instance, "status": word}
-        _done(await self._ask("POST", "/calendar/agent/status", agent=agent, body=body))
+        said = await self._ask("POST", "/calendar/agent/status", agent=agent, body=body)
+        if 400 <= said.status < 500 and said.status not in LOGIN and said.status != 429:
+            raise ThisRefused(f"it answers {said.status}")
+        _done(said)
 
     async def update(self, agent: str, uid: str, body: Mapping[str, Any]) -> Said:
         """Say how a slot is doing; the answer, whatever its status. `uid`: `id:N` or `virtual:V`."""

@@ -13,6 +13,7 @@ from blackboard.board import Board
 from blackboard.errors import Conflict, Invalid
 from blackboard.write_backs import row_name
 from orchestrator.asking import NoAnswer, Source
+from orchestrator.backend_agents import Agents
 from orchestrator.backend_calls import SECONDS, Calls, TokenRefused
 from orchestrator.config import Settings
 from orchestrator.config_backends import BackendConfig
@@ -94,11 +95,15 @@ def all_of(board: Board, settings: Settings) -> list[Source]:
     """Everything that is asked or said in turn, for every backend of the configuration."""
     made: list[Source] = []
     for name, config in settings.backends.items():
-        made += [Schedule(name, config, board, settings), Heartbeat(name, config, board)]
+        made += [
+            Schedule(name, config, board, settings),
+            Heartbeat(name, config, board),
+            Agents(name, config, board, settings),
+        ]
     return made
 
 
 def names(settings: Settings) -> list[str]:
     """What `all_of` calls them, and what is told to them."""
     told = [row_name(f"{KIND}:{name}") for name, config in settings.backends.items() if config.write_back]
-    return [*(f"{KIND}:{name}{part}" for name in settings.backends for part in ("", ":heartbeat")), *told]
+    return [*(f"{KIND}:{name}{part}" for name in settings.backends for part in ("", ":heartbeat", ":agents")), *told]

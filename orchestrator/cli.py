@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.commands import (
+    auditing,
     boardfile,
     completing,
     deciding,
@@ -143,6 +144,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 for group in (
     setup,
+    auditing,
     completing,
     looking,
     listing,
@@ -154,6 +156,7 @@ for group in (
     deciding,
     pausing,
     workplaces,
+    auditing,
     boardfile,
 ):
     for each in group.COMMANDS:
