@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.fake_clock import START, FakeClock
 from tests.stand_in_backend import Backend, fault, half, serving, slow
 
 DAY = 86400.0
+RECORDED = Path(__file__).parent / "backends"
 
 
 def slot(number: int | None, at: str = "10:00", **more: object) -> dict[str, Any]:
@@ -116,6 +118,22 @@ async def test_an_older_backend_gives_a_date_and_no_token(client: Client) -> Non
     for _ in range(3):
         assert await client.turn() == [("job 1", "01T09:00", "pending")]
     assert backend.synced == [None, None, None]
+
+
+async def test_the_recorded_shapes_one_after_the_other(client: Client) -> None:
+    recorded = [json.loads((RECORDED / f"{name}.json").read_text()) for name in ("full", "diff", "diff_snake", "older")]
+    client.backend.faults = [fault(200, document) for document in recorded]
+    found = [await client.turn() for _ in recorded]
+    assert client.backend.synced == [None, "abc", "def", "ghi"]
+    assert found[0] == [
+        ("five", "31T10:00", "pending"), ("on_call virtual:plan-9-2026-01-31", "31T11:30", "pending"), ("three", "31T12:00", "pending"),
+    ]  # fmt: skip
+    assert [(due[3:], status) for _, due, status in found[1]] == [
+        ("16:00", "pending"), ("11:30", "pending"), ("12:00", "cancelled"), ("15:00", "pending"),
+    ]  # fmt: skip
+    assert found[2][1][1] == "31T12:30"
+    assert [status for _, _, status in found[3]] == ["pending", "cancelled", "cancelled", "cancelled"]
+    assert "token" in await client.state() and (await client.state())["token"] is None
 
 
 FITS_NOT: list[tuple[list[Any], str]] = [
