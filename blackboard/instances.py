@@ -18,11 +18,11 @@ FORGET = "DELETE FROM instances WHERE name IN (SELECT name FROM instances ORDER 
 
 
 def beat(tx: Tx, token: bytes | None, instance: str | None) -> dict[str, Any]:
-    """An instance lives. The answer is empty: what is planned is asked for elsewhere."""
+    """An instance lives. The answer is no more than that it was heard: what is planned is asked for elsewhere."""
     asker = calendar_callers.asker(tx, token, instance, "operate")
     tx.run(BEAT, name=asker.instance, now=tx.now, actor=asker.actor)
     tx.run(FORGET, most=MOST)
-    return {}
+    return {"instance": asker.instance, "seen_at": tx.now}
 
 
 LISTED = "SELECT name, seen_at FROM instances ORDER BY name"

@@ -156,7 +156,7 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
         "presence": {"hub": {"url": "https://hub/{agent}"}}, "claim_when": ["idle"],
         "templates": "/t", "wake": True, "wake_ack": "AWAKE", "action": "stop", "workspace_per": "agent", "repository": "/r",
         "base": "main", "branch": "b/{task}", "after_create": ["a"], "before_run": ["b", "{task}"], "after_run": ["c"], "before_remove": ["d"],
-        "memory_share": 0.5, "file_bytes": 65536, "open_files": 16, "wrap": ["nice"], "writable": ["/a"], "hidden": ["/b"],
+        "memory_share": 0.5, "calendar_open_to": ["gateway-1"], "file_bytes": 65536, "open_files": 16, "wrap": ["nice"], "writable": ["/a"], "hidden": ["/b"],
         "recurring": {"daily": {"agent": "a", "repeat": "0 9 * * *"}}, "calendars": {"team": CalendarConfig(file=Path("/c.ics"), agent="a").model_dump(mode="json")},
         "backends": {"hf": BackendConfig(url="http://h").model_dump(mode="json")},
     }  # fmt: skip
