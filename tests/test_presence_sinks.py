@@ -329,7 +329,8 @@ async def test_rounds_never_overlap_and_calls_are_bounded(board: Board, office: 
     first = asyncio.create_task(found.round())
     while office.at_once < 8:
         await asyncio.sleep(0.01)
-    await asyncio.gather(*(found.round() for _ in range(3)))  # dropped: at once over, and nothing told
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(found.round() for _ in range(3)))  # dropped: at once over, and nothing told
     office.holds.set()
     await first
     assert len({path for _, path, _, _ in office.heard}) == len(office.heard) == 22
