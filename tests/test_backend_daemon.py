@@ -83,12 +83,14 @@ def test_a_kill_between_the_backends_answer_and_the_board_loses_and_doubles_noth
 def test_a_backend_that_is_gone_stops_claims_at_its_age_and_they_go_on_with_it(house: House) -> None:
     house.agent("ada", WORK)
     port = free_port()
-    backend = Backend({"ada": [due(1), due(2, 4.0)]})
+    backend = Backend({"ada": [due(1)]})
     with serving(backend, port) as url:
         spoken_to(house, url, max_schedule_age_seconds=1.5)
         house.start()
         until(lambda: ("1", "finished") in backend.told, story=house.told)
-        backend.broken = fault(500)
+        backend.change({"op": "add", "agent": "ada", "slot": due(2, 6.0)})
+        until(lambda: house.value("SELECT count(*) FROM tasks") == 2, story=house.told)
+        backend.broken = fault(500)  # long before it is due
         until(lambda: house.call("why", "2").stdout.count("its schedule is too old"), story=house.told)
     until(lambda: house.value("SELECT failures FROM sources WHERE name = 'backend:hf'") > 3, story=house.told)
     assert house.task(2)["status"] == "pending"
