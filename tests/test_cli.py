@@ -153,7 +153,7 @@ EVERY = sorted(cli.commands)
 
 
 def test_the_commands_are_the_ordered_ones() -> None:
-    ordered = "init check audit config completion run status agents accounts slots tasks show output events logs post approve reject answer cancel reopen gone pause resume drain why doctor prompt backup spending sql"
+    ordered = "init check audit config completion run status agents accounts slots tasks show output events logs post approve reject answer cancel reopen gone pause resume drain why doctor prompt backup spending workspaces sql"
     assert sorted(ordered.split()) == EVERY
 
 
@@ -295,6 +295,7 @@ def test_the_starter_shows_every_key_with_its_default(tmp_path: Path) -> None:
     words = {
         "public_base_url", "tls_cert", "tls_key", "workspace", "templates",
         "attempt_usd", "attempt_tokens", "task_usd", "task_tokens", "day_usd", "day_tokens", "budget",
+        "session_max_attempts", "session_max_tokens", "memory",
     }  # those without a default  # fmt: skip
     spoken_out = re.sub(r"^#(?=\S)", "", text, flags=re.MULTILINE)
     spoken_out = "\n".join(line for line in spoken_out.splitlines() if line.split(" ")[0] not in words)
@@ -304,10 +305,13 @@ def test_the_starter_shows_every_key_with_its_default(tmp_path: Path) -> None:
     defaults = load(environ={}).shown()
 
     shown["agents"]["worker"]["argv"] = []
-    assert shown | {"config_file": None, "agents": {}} == defaults
+    assert shown | {"config_file": None, "agents": {}, "accounts": {}} == defaults
     from orchestrator.config import AgentConfig
 
-    assert shown["agents"]["worker"] == AgentConfig(enabled=False).model_dump(mode="json") | {"enabled": True}
+    assert shown["agents"]["worker"] == AgentConfig(enabled=False).model_dump(mode="json") | {
+        "enabled": True,
+        "account": "a-name",
+    }
     assert load(environ={}).shown().keys() - set(re.findall(r"^#?\[*([a-z_]+)", text, re.MULTILINE)) == {
         "config_file",
     }

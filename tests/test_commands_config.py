@@ -87,7 +87,8 @@ def test_secrets_are_masked() -> None:
 
 def test_a_key_narrows_it_and_an_unknown_one_is_exit_3() -> None:
     assert set(origins("api.port", "tick")) == {
-        "api.port", "tick.max_live", "tick.longest_pause_seconds", "tick.foreign_poll_seconds", "tick.source_poll_seconds"
+        "api.port", "tick.max_live", "tick.longest_pause_seconds", "tick.foreign_poll_seconds", "tick.source_poll_seconds",
+        "tick.memory_share", "tick.max_checks",
     }  # fmt: skip
     result = said("api.prt")
     assert (result.exit_code, result.stdout) == (exits.NOT_FOUND, "")

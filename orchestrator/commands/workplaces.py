@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +76,8 @@ def _tell(call: Call, found: list[Found], removed: str, kept: str) -> None:
 
 def _looked_at(settings: Settings, found: list[Found]) -> list[Found]:
     """Have them looked at, by whichever road is open; what became of each."""
+    import asyncio  # here, as in `_sweep`: `--help` is not to wait for it
+
     from blackboard.board import ReadOnly
     from blackboard.workspaces import GET, ask_again
     from orchestrator import roads
@@ -105,6 +106,8 @@ def _looked_at(settings: Settings, found: list[Found]) -> list[Found]:
 
 async def _sweep(settings: Settings) -> None:
     """Clean without a daemon. The caller holds the board's lock."""
+    import asyncio
+
     from blackboard.board import Board
     from orchestrator.cleaning import Cleaner
     from orchestrator.state_folder import keep_to_one_board
