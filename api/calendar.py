@@ -20,12 +20,13 @@ from api import answers, bodies, schemas
 from api.callers import without_any
 from api.endpoints import Call, Endpoint, answer
 from api.refusals import counted
-from blackboard import agenda, calendar_callers, instances, reported_slots, sync_chain
+from blackboard import agenda, calendar_callers, instances, reported_slots, sync_chain, told_presence
 from blackboard.agenda import Day as Span
 from blackboard.agenda import Word
 from blackboard.board import Rows, Tx
 from blackboard.errors import Invalid
 from blackboard.forms import Day
+from blackboard.presence_reports import Word as Standing
 from blackboard.slot_records import zone_of
 
 P = ParamSpec("P")
@@ -79,6 +80,23 @@ class BeatReport(BaseModel):
     """A sign of life."""
 
     model_config = _TOLERANT
+    claw_identifier: Instance = None
+
+
+class StandingQuery(BaseModel):
+    """`?agent_id=NAME`."""
+
+    model_config = _TOLERANT
+    agent_id: Annotated[AgentName, Field(description="Which agent, as X-Agent-ID may say it too.")]
+    claw_identifier: Instance = None
+
+
+class StandingReport(BaseModel):
+    """Where an agent stands."""
+
+    model_config = _TOLERANT
+    agent_id: Annotated[AgentName, Field(description="Which agent, as X-Agent-ID may say it too.")]
+    status: Annotated[Standing, Field(description="Where it stands.")]
     claw_identifier: Instance = None
 
 
@@ -222,6 +240,30 @@ async def beat(call: Call) -> Response:
     return await _asked(call, work)
 
 
+async def read_standing(call: Call) -> Response:
+    """Where an agent stands."""
+
+    async def work(token: bytes | None) -> Response:
+        query = bodies.parse(StandingQuery, None, {}, call.query, b"")
+        instance, agent = _instance(call, query.claw_identifier), _agent(call, query.agent_id)
+        now = call.api.board.clock.now()
+        room = call.api.config.room(now)
+        return answer(await call.api.board.read(told_presence.read, token, instance, agent, now, room))
+
+    return await _asked(call, work)
+
+
+async def report_standing(call: Call) -> Response:
+    """An instance's word on an agent."""
+
+    async def work(token: bytes | None) -> Response:
+        report = await call.report(StandingReport)
+        instance, agent = _instance(call, report.claw_identifier), _agent(call, report.agent_id)
+        return await _written(call, report, told_presence.report, token, instance, agent, report.status)
+
+    return await _asked(call, work)
+
+
 async def notify(call: Call) -> Response:
     """A message to an agent."""
 
@@ -284,6 +326,28 @@ ENDPOINTS = (
         answers=schemas.CalendarSlot,
         errors=REFUSALS,
         example=_REPORTED,
+    ),
+    Endpoint(
+        "GET",
+        "/calendar/agent/status",
+        read_standing,
+        READS,
+        "Where an agent stands, in one word.",
+        StandingQuery,
+        answers=schemas.Stands,
+        errors=("not_found",),
+        example={"agent_id": "writer"},
+    ),
+    Endpoint(
+        "POST",
+        "/calendar/agent/status",
+        report_standing,
+        WRITES,
+        "An instance's word on where an agent stands; it holds for an hour.",
+        StandingReport,
+        answers=schemas.StandingKept,
+        errors=("not_found",),
+        example={"agent_id": "writer", "status": "busy"},
     ),
     Endpoint(
         "POST",

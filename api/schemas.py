@@ -324,6 +324,22 @@ class DaySlots(_Answer):
     slots: list[CalendarSlot]
 
 
+class Stands(_Answer):
+    """Where an agent stands."""
+
+    agent_id: str
+    status: Standing
+    because: Annotated[str | None, Field(description="One sentence; null where there is nothing to say.")]
+
+
+class StandingKept(_Answer):
+    """What is kept, and until when."""
+
+    agent_id: str
+    status: Standing
+    expires_at: Instant
+
+
 class Notified(_Answer):
     """Where the message is kept."""
 

@@ -19,8 +19,8 @@ from tests.api_house import Attempt, House, open_house
 
 
 def named(endpoint: Endpoint) -> str:
-    """Its method and last word; of the calendar's protocol, whose words are others' too, its whole path."""
-    foreign = endpoint.path.startswith(("/calendar/", "/monitor/"))
+    """Its method and last word; its whole path where that word is another route's too."""
+    foreign = endpoint.path.startswith(("/calendar/", "/monitor/", "/api/agents/{agent}/status"))
     return f"{endpoint.method} {endpoint.path if foreign else endpoint.name}"
 
 
@@ -47,6 +47,8 @@ BODIES: dict[str, dict[str, object]] = {
     "POST slots": {"slots": []},
     "PATCH /calendar/slots/{slot}/agent-update": {"status": "finished"},
     "PATCH /calendar/slots/virtual/{virtual}/agent-update": {"status": "finished"},
+    "POST /api/agents/{agent}/status": {"status": "busy"},
+    "POST /calendar/agent/status": {"agent_id": "writer", "status": "busy"},
     "POST /calendar/agent/notify": {"agent_id": "writer", "message": "hm"},
     "POST /monitor/server/heartbeat": {},
 }
@@ -74,7 +76,8 @@ async def call(
     if endpoint.name == "stream":  # the same question, without the answer that never ends
         return await house.client.head(url, headers=House._headers(token, {}))
     if endpoint.method == "GET":
-        return await house.get(url, token)
+        needed = "?agent_id=writer" if endpoint.path == "/calendar/agent/status" else ""
+        return await house.get(url + needed, token)
     if endpoint.method == "PATCH":
         return await house.client.patch(url, json=bodies[named(endpoint)], headers=House._headers(token, {}))
     return await house.post(url, token, bodies[named(endpoint)])

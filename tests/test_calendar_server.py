@@ -459,3 +459,40 @@ async def test_the_status_shows_who_was_heard_of(house: House) -> None:
     assert found["instances"] == [{"name": "gateway-1", "seen_at": NOW}]
     board = {**found, "board": "b", "daemon": None, "accounts": [], "budgets": [], "agents": []}
     assert "  gateway-1 heard of at 2026-01-31T09:00:00.000Z" in list(account.of_board(board, "orchestrator"))
+
+
+async def test_where_an_agent_stands_is_asked_for_and_reported_and_expires(house: House, clock: FakeClock) -> None:
+    asks = await plugin(house)
+
+    async def stands(agent: str = "ada") -> object:
+        url = f"/calendar/agent/status?agent_id={agent}"
+        return (await house.client.get(url, headers=asks.headers(agent))).json().get("status")
+
+    assert await stands() == "idle"
+    body = {"agent_id": "ada", "claw_identifier": "gateway-1", "status": "busy"}
+    said = await house.client.post("/calendar/agent/status", json=body, headers=asks.headers("ada"))
+    assert (said.status_code, said.json()["expires_at"]) == (200, "2026-01-31T10:00:00.000Z")
+    assert (await stands(), await stands("bob")) == ("busy", "idle")
+    kept = await house.board.one("SELECT source, actor FROM presence_reports")
+    assert kept is not None
+    assert tuple(kept) == ("instance:gateway-1", "person:gateway-1")
+    clock.go_on(3600)
+    assert await stands() == "idle"
+    await planned(house, ONCE)
+    await house.board.write(lambda tx: agents.put_agent(tx, "ada", max_live=1))
+    await begun(house, 1)
+    assert await stands() == "busy"
+    assert await stands("eve") == 404
+
+
+async def test_an_agents_own_token_says_its_own_word_and_nobody_elses(house: House) -> None:
+    own = Plugin(house.client, await house.agent_token("ada"))
+    body = {"agent_id": "ada", "status": "offline"}
+    assert (await house.client.post("/calendar/agent/status", json=body, headers=own.headers())).status_code == 200
+    kept = await house.board.one("SELECT source FROM presence_reports")
+    assert kept is not None
+    assert kept["source"] == "agent"
+    other = await house.client.post("/calendar/agent/status", json=body | {"agent_id": "bob"}, headers=own.headers())
+    problem(other, 403, "forbidden")
+    wrong = await house.client.post("/calendar/agent/status", json=body | {"status": "asleep"}, headers=own.headers())
+    problem(wrong, 422, "invalid")

@@ -1,0 +1,45 @@
+"""Where an agent stands, in the calendar's protocol: asked by an instance, and reported by one.
+
+What is asked for is what our own board knows, with what was reported; what is reported is one word among those of others,
+and expires (blackboard/presence_reports.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from blackboard import calendar_callers, presence, presence_reports
+from blackboard.board import Rows, Tx
+from blackboard.clock import plus
+from blackboard.errors import Invalid
+from blackboard.gates import Room
+from blackboard.presence_reports import Word
+
+
+def read(
+    rows: Rows, token: bytes | None, instance: str | None, agent: str | None, now: str, room: Room
+) -> dict[str, Any]:
+    """The agent's word. `agent` None: the one whose token it is."""
+    asker = calendar_callers.asker(rows, token, instance, "read")
+    which = _which(asker, agent)
+    calendar_callers.must_reach(rows, asker, which)
+    found = presence.of_all(rows, now, room)[which]
+    return {"agent_id": which, "status": found.word, "because": found.because}
+
+
+def report(tx: Tx, token: bytes | None, instance: str | None, agent: str | None, status: Word) -> dict[str, Any]:
+    """Keep an instance's word on an agent until it expires; an agent's own token says it as the agent itself does."""
+    asker = calendar_callers.asker(tx, token, instance, "operate")
+    which = _which(asker, agent)
+    calendar_callers.must_reach(tx, asker, which)
+    source = presence_reports.OWN if asker.agent is not None else f"instance:{asker.instance}"
+    good_for = presence_reports.GOOD_FOR
+    presence_reports.put(tx, which, source, status, actor=asker.actor, good_for=good_for)
+    return {"agent_id": which, "status": status, "expires_at": plus(tx.now, good_for)}
+
+
+def _which(asker: calendar_callers.Asker, agent: str | None) -> str:
+    which = agent or asker.agent
+    if which is None:
+        raise Invalid("name the agent: by agent_id, or in the header X-Agent-ID")
+    return which
