@@ -64,11 +64,17 @@ def parse(model: type[M], main: str | None, headers: Mapping[bytes, bytes], quer
 
 def checked(model: type[M], fields: dict[str, Any], way: str) -> M:
     """The report that these fields make; Invalid with a sentence when they do not."""
+    fields = {name: value for name, value in fields.items() if _counts(name, model)}
     _storable(fields, "")
     try:
         return model.model_validate(_whole(tokens.masked(fields)), strict=True)
     except ValidationError as error:
         raise _invalid(error, model, way) from None
+
+
+def _counts(name: str, model: type[BaseModel]) -> bool:
+    """Whether a field is looked at: any, but of a model that passes over what it does not know."""
+    return model.model_config.get("extra") != "ignore" or name in model.model_fields
 
 
 def in_query(model: type[BaseModel], query: bytes) -> dict[str, Any]:
@@ -171,7 +177,8 @@ def _pairs(raw: bytes, model: type[BaseModel], where: str) -> dict[str, Any]:
         raise Invalid(f"the {where} has more than {MAX_FIELDS} fields: send JSON") from None
     fields: dict[str, Any] = {}
     for name, value in pairs:
-        _put(fields, name, value, model)
+        if _counts(name, model):
+            _put(fields, name, value, model)
     return fields
 
 

@@ -457,7 +457,7 @@ async def test_the_status_shows_who_was_heard_of(house: House) -> None:
     assert (await house.client.post("/monitor/server/heartbeat", headers=asks.headers())).status_code == 200
     found = await house.board.read(questions.overview)
     assert found["instances"] == [{"name": "gateway-1", "seen_at": NOW}]
-    board = {**found, "board": "b", "daemon": None, "accounts": [], "budgets": [], "agents": []}
+    board = {**found, "board": "b", "daemon": None, "accounts": [], "budgets": [], "agents": [], "sinks": []}
     assert "  gateway-1 heard of at 2026-01-31T09:00:00.000Z" in list(account.of_board(board, "orchestrator"))
 
 
@@ -496,3 +496,11 @@ async def test_an_agents_own_token_says_its_own_word_and_nobody_elses(house: Hou
     problem(other, 403, "forbidden")
     wrong = await house.client.post("/calendar/agent/status", json=body | {"status": "asleep"}, headers=own.headers())
     problem(wrong, 422, "invalid")
+
+
+async def test_what_we_do_not_know_is_passed_over_whatever_it_is(house: House) -> None:
+    asks = await plugin(house)
+    body = b'{"agent_id": "ada", "message": "hm", "odd": 1e300, "more": {"a": ["x\\u0000"]}}'
+    headers = asks.headers() | {"Content-Type": "application/json"}
+    assert (await house.client.post("/calendar/agent/notify", content=body, headers=headers)).status_code == 200
+    assert (await house.client.get("/calendar/day?_=1&_=2&more.of=it", headers=asks.headers())).status_code == 200
