@@ -305,7 +305,10 @@ def test_the_starter_shows_every_key_with_its_default(tmp_path: Path) -> None:
     defaults = load(environ={}).shown()
 
     shown["agents"]["worker"]["argv"] = []
-    assert shown | {"config_file": None, "agents": {}, "accounts": {}} == defaults
+    assert (
+        shown | {"config_file": None, **dict.fromkeys(("agents", "accounts", "calendars", "backends", "presence"), {})}
+        == defaults
+    )
     from orchestrator.config import AgentConfig
 
     assert shown["agents"]["worker"] == AgentConfig(enabled=False).model_dump(mode="json") | {
