@@ -306,7 +306,8 @@ def test_the_starter_shows_every_key_with_its_default(tmp_path: Path) -> None:
 
     shown["agents"]["worker"]["argv"] = []
     assert (
-        shown | {"config_file": None, **dict.fromkeys(("agents", "accounts", "calendars", "backends", "presence"), {})}
+        shown
+        | {"config_file": None, **{key: {} for key in ("agents", "accounts", "calendars", "backends", "presence")}}
         == defaults
     )
     from orchestrator.config import AgentConfig
