@@ -21,8 +21,9 @@ SHELL = ("/bin/sh", "-c")
 
 # Something that can be seen: the program of a check is not a blank.
 SOMETHING = r"^[^\x00]*[^\x00-\x20][^\x00]*$"
-Word = Annotated[str, Field(max_length=32_768, pattern=SOMETHING)]
-Program = Annotated[str, Field(min_length=1, max_length=4096, pattern=SOMETHING)]
+TOLD = {"pattern": SOMETHING}  # in the document; a blank is refused below, with a better sentence
+Word = Annotated[str, Field(max_length=32_768, pattern=r"^[^\x00]*$", json_schema_extra=TOLD)]
+Program = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]+$", json_schema_extra=TOLD)]
 INSIDE = r"^(?!/)(?!(?:[\s\S]*/)?\.\.(?:/|$))[^\x00]*[^\x00-\x20][^\x00]*$"  # told in the document; looked at below
 Inside = Annotated[str, Field(min_length=1, max_length=4096, json_schema_extra={"pattern": INSIDE})]
 
@@ -67,6 +68,10 @@ class Check(BaseModel):
     def _one_thing(self) -> Check:
         if (self.run is None) == (self.path is None):
             raise ValueError("a check is a command or a file: give exactly one of run and path")
+        if isinstance(self.run, list) and not re.search(r"[^\x00-\x20]", self.run[0]):
+            raise ValueError("the first word of run is the program: it is empty")
+        if isinstance(self.run, str) and not re.search(r"[^\x00-\x20]", self.run):
+            raise ValueError("run is empty: give a command")
         if self.path is not None and not re.search(r"[^\x00-\x20]", self.path):
             raise ValueError("path is blank: name a file")
         if self.path is not None and ("\0" in self.path or self.path.startswith("/") or ".." in self.path.split("/")):

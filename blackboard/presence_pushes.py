@@ -42,7 +42,7 @@ INSERT INTO presence_pushes (agent_id, sink, status, pushed_at) VALUES (:agent, 
 ON CONFLICT (agent_id, sink) DO UPDATE SET status = excluded.status, pushed_at = excluded.pushed_at, again = 0, failures = 0,
    failing_since = NULL, error = NULL, next_at = NULL
 """
-ANSWERED_SINCE = "SELECT 1 FROM presence_pushes WHERE sink = :sink AND pushed_at > :since LIMIT 1"
+ANSWERED_SINCE = "SELECT 1 FROM presence_pushes WHERE sink = :sink AND pushed_at >= :since LIMIT 1"
 AGAIN = "UPDATE presence_pushes SET again = 1, next_at = NULL WHERE sink = :sink AND agent_id <> :agent"
 
 

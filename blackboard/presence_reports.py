@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from blackboard import sources
 from blackboard.board import Rows, Tx
 from blackboard.clock import plus
-from blackboard.errors import Fenced, Forbidden, Invalid, NotFound
+from blackboard.errors import Fenced, Forbidden, NotFound
 from blackboard.tokens import Caller, identify
 
 Word = Literal["idle", "on_call", "busy", "exhausted", "offline", "unknown"]
@@ -108,7 +108,7 @@ def report(
     may_say(caller, agent)
     must_exist(tx, agent)
     if source is not None and caller.kind != "operator":
-        raise Invalid("source is for operators: what an agent says of itself is its own")
+        raise Forbidden("source is for operators: what an agent says of itself is its own")
     put(tx, agent, source or OWN, status, actor=caller.actor, good_for=expires_in or GOOD_FOR, reason=reason)
     expires = plus(tx.now, expires_in or GOOD_FOR)
     told = {"agent": agent, "status": status, "source": source or OWN, "reported_at": tx.now, "expires_at": expires}

@@ -72,7 +72,9 @@ async def call(
     task: int,
     bodies: dict[str, dict[str, object]] = BODIES,
 ) -> httpx.Response:
-    url = endpoint.path.format(project=project, agent="writer", task=task, output=1, slot=1, virtual="1-20260131")
+    url = endpoint.path.format(
+        project=project, agent="writer", account="agent:writer", task=task, output=1, slot=1, virtual="1-20260131"
+    )
     if endpoint.name == "stream":  # the same question, without the answer that never ends
         return await house.client.head(url, headers=House._headers(token, {}))
     if endpoint.method == "GET":

@@ -20,7 +20,7 @@ from blackboard import abroad, tokens
 from blackboard.board import ReadOnly
 from tests.api_house import House, open_house, problem
 from tests.daemon import free_port, until
-from tests.test_api_reach import BODIES, everything
+from tests.test_api_reach import BODIES, everything, named
 
 POSTS = [endpoint for endpoint in table(ApiConfig()) if endpoint.method == "POST"]
 BEFORE = {
@@ -50,8 +50,8 @@ async def test_every_post_has_one_effect_however_often_it_is_sent(house: House, 
     token = attempt.token if "executor" in endpoint.who else await house.operator()
     if endpoint.name == "gone":
         await house.board.write(abroad.left, 1, until=None, sentence="it may go on")
-    url = endpoint.path.format(project="demo", agent="writer", task=attempt.task)
-    body = BODIES[f"POST {endpoint.name}"]
+    url = endpoint.path.format(project="demo", agent="writer", account="agent:writer", task=attempt.task)
+    body = BODIES[named(endpoint)]
     if endpoint.name == "slots":
         body = {"project": "demo", "slots": [{"id": 1, "agent": "writer", "scheduled_at": "2026-01-31T09:00:00Z"}]}
 
@@ -64,7 +64,12 @@ async def test_every_post_has_one_effect_however_often_it_is_sent(house: House, 
     assert again.headers["idempotency-replayed"] == "true"
     assert (again.status_code, again.content) == (first.status_code, first.content)
     assert await everything(house) == after
-    other = await house.post(url, token, {**body, "detail": "x", "title": "y", "body": "z"}, **key("one"))
+    other = await house.post(
+        url,
+        token,
+        {**body, "detail": "x", "title": "y", "body": "z", "claw_identifier": "zoe", "message": "w"},
+        **key("one"),
+    )
     assert other.status_code == 422
 
 

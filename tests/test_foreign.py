@@ -17,7 +17,9 @@ BASE = "http://127.0.0.1:8083"
 OURS = "127.0.0.1:8083"
 PATHS = sorted(
     {
-        endpoint.path.format(project="demo", agent="writer", account="agent:writer", task=1, output=1)
+        endpoint.path.format(
+            project="demo", agent="writer", account="agent:writer", task=1, output=1, slot=1, virtual="1-20260131"
+        )
         for endpoint in table(ApiConfig())
     }
 )

@@ -50,9 +50,9 @@ AGENTS: dict[str, tuple[str, dict[str, object]]] = {
         "bb start; echo hello > out.txt; bb output document T out.txt; while :; do sleep 0.1; done\n",
         {"grace_seconds": 20, "policy": {"max_tries": 1, "wall_seconds": 3}},
     ),
-    "hangs": ("bb start; sleep 1000 & sleep 1000 & wait\n", {"policy": {"max_tries": 1, "wall_seconds": 1.5}}),
-    "idles": ("sleep 0.5; bb start; sleep 1000\n", {"policy": {"max_tries": 1, "idle_seconds": 1}}),
-    "never-stirs": ("sleep 1000\n", {"policy": {"max_tries": 1, "startup_seconds": 1}}),
+    "hangs": ("bb start; sleep 1000 & sleep 1000 & wait\n", {"policy": {"max_tries": 1, "wall_seconds": 5}}),
+    "idles": ("sleep 0.5; bb start; sleep 1000\n", {"policy": {"max_tries": 1, "idle_seconds": 4}}),
+    "never-stirs": ("sleep 1000\n", {"policy": {"max_tries": 1, "startup_seconds": 4}}),
     "prints": ("for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.25; done\n" + HAND_IN, {"policy": {"idle_seconds": 1.5}}),
     "missing": ("", {"argv": ["/no/such/program"]}),
     "not-in-path": ("", {"argv": ["no-such-program-anywhere"]}),
@@ -226,7 +226,7 @@ def test_a_flood_on_stdout_leaves_a_bounded_log_with_its_beginning_and_its_end(r
 
 @pytest.mark.parametrize(
     ("name", "outcome", "limit"),
-    [("hangs", "timed_out", 1.5), ("idles", "idle", 1), ("never-stirs", "no_start", 1)],
+    [("hangs", "timed_out", 5), ("idles", "idle", 4), ("never-stirs", "no_start", 4)],
 )
 def test_a_limit_ends_the_attempt_with_all_its_children(
     running: Running, name: str, outcome: str, limit: float

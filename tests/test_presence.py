@@ -10,7 +10,7 @@ import pytest
 from blackboard import agents, attempts, claims, presence, presence_reports, tokens, verbs
 from blackboard.board import Board, Tx
 from blackboard.clock import plus
-from blackboard.errors import Fenced, Forbidden, Invalid, NotFound
+from blackboard.errors import Fenced, Forbidden, NotFound
 from blackboard.gates import Room
 from blackboard.presence import Presence, stands
 from blackboard.presence_reports import WORDS, Said, Word, holding
@@ -186,7 +186,7 @@ async def test_who_may_say_where_an_agent_stands(board: Board) -> None:
     assert (await board.write(report, "bbt_root", source="desk"))["expires_at"] == plus(START, HOUR)
     for token, agent, more, error in [
         ("bbt_ada", "bob", {}, Forbidden), (attempt, "bob", {}, Forbidden), ("bbt_reader", "ada", {}, Forbidden),
-        ("bbt_root", "nobody", {}, NotFound), ("bbt_ada", "ada", {"source": "desk"}, Invalid),
+        ("bbt_root", "nobody", {}, NotFound), ("bbt_ada", "ada", {"source": "desk"}, Forbidden),
     ]:  # fmt: skip
         with pytest.raises(error):
             await board.write(report, token, agent, **more)

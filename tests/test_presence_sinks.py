@@ -219,6 +219,7 @@ async def test_a_server_that_was_away_and_forgot_is_told_everything(
     found = sink(board, office, tmp_path, "full_every_seconds = 1e6\n")
     await found.round()
     office.told()
+    clock.go_on(30)
     office.does = lambda path, token: 503
     await says(board, "busy")
     for _ in range(120):
