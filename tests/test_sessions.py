@@ -92,7 +92,9 @@ def test_totals_become_differences_and_never_less_than_nothing(
 
 
 TOKENS = ("input_tokens", "cached_tokens", "output_tokens")
-NOTHING = dict.fromkeys((*TOKENS, "run_id", "session_id", "text", "failure_kind", "provider", "model", "cost_usd"))
+NOTHING = dict.fromkeys(
+    (*TOKENS, "run_id", "session_id", "text", "failure_kind", "provider", "model", "cost_usd", "reset_at")
+)
 
 
 def goes_on(tx: Tx, task: int) -> int:
