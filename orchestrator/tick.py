@@ -115,7 +115,7 @@ class Orchestrator:
         """Take the board over: fix the address, carry on what was left undone, adopt what lives."""
         await asyncio.to_thread(keep_to_one_board, self._settings, self._board.board_id)
         await self._fix_base_url()
-        self._told = int((await self._board.read(questions.overview))["last_event"] or 0)
+        self._told = int((await self._board.read_first(questions.overview))["last_event"] or 0)
         await self._write_back.start()
         await self._board.write(families.sweep)
         await self._board.write(_plan_on, self._settings)
@@ -124,7 +124,7 @@ class Orchestrator:
             "backend": backends.names(self._settings),
         }
         for kind, names in named.items():
-            for name in await self._board.read(unnamed, kind, names):
+            for name in await self._board.read_first(unnamed, kind, names):
                 await self._board.write(leave, name, self._settings.policies())
         await self._board.write(presence_reports.forget_others, self._standing)
         await self._sinks.start()
@@ -133,7 +133,7 @@ class Orchestrator:
 
     async def _sweep_uploads(self) -> None:
         """Remove the files that a crash left between their arrival and the output that would have named them."""
-        names = await self._board.read(uploads.named)
+        names = await self._board.read_first(uploads.named)
         now = from_text(self._board.clock.now()).timestamp()
         if gone := await asyncio.to_thread(uploads.sweep, self._settings.uploads_dir, names, now):
             log.info("%d uploads that no output names were removed", len(gone))
@@ -237,9 +237,9 @@ class Orchestrator:
     async def _keep_contracts(self) -> None:
         """What slots promised: the next day's times, what was missed, what overlaps."""
         now = self._board.clock.now()
-        if await self._board.read(repeating.ending, now):
+        if await self._board.read_first(repeating.ending, now):
             await self._board.write(repeating.go_on, self._settings.policies())
-        if await self._board.read(contracts.broken, now):
+        if await self._board.read_first(contracts.broken, now):
             await self._board.write(contracts.keep)
         if self._alive is None or self._board.clock.boot() - self._alive >= ALIVE_SECONDS:
             await self._board.write(contracts.alive)
@@ -248,7 +248,7 @@ class Orchestrator:
     async def _note_presence(self) -> None:
         """Tell where agents stand now, if that has changed; those who are told look at it at once."""
         bounds = room(self._settings, self._board.clock.now())
-        if await self._board.read(presence.to_note, self._board.clock.now(), bounds, bool(self._sinks)):
+        if await self._board.read_first(presence.to_note, self._board.clock.now(), bounds, bool(self._sinks)):
             await self._board.write(presence.note, bounds, bool(self._sinks))
             self._sinks.kick()
 

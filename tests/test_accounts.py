@@ -306,14 +306,19 @@ async def test_a_login_that_is_not_accepted_pauses_the_account_and_burns_no_try(
 @pytest.mark.parametrize("kind", ["context", "refused"])
 async def test_what_another_try_would_only_repeat_is_asked_of_a_person(board: Board, kind: Any) -> None:
     def life(tx: Tx) -> None:
-        task = scenes.post(tx)
+        task = scenes.post(tx, policy=Policy(backoff_seconds=0))
         result = Result("error", True, "no", failure_kind=kind)
+        if kind == "context":  # its session may have been full already: once it is begun anew
+            ends.end(tx, scenes.work(tx, task)["id"], Verdict("crashed", "full"), result)
+            scenes.see_off(tx, task)
         ends.end(tx, scenes.work(tx, task)["id"], Verdict("crashed", "the program said error"), result)
         row = tx.one("SELECT status, blocked_kind, reason FROM tasks WHERE id = :id", id=task)
         assert row is not None and (row["status"], row["blocked_kind"]) == ("blocked", "needs_input")
         assert "then answer (the program said error)" in row["reason"]
-        assert (verbs.tries(tx, task), account(tx, "agent:ada")["limited_until"]) == (1, None)
+        assert (verbs.tries(tx, task), account(tx, "agent:ada")["limited_until"]) == (1 + (kind == "context"), None)
 
+        if kind == "context":
+            return
         reviewed = scenes.post(tx, policy=Policy(review="agent:eve"))
         scenes.submit(tx, reviewed)
         ends.end(tx, scenes.claim_review(tx, reviewed)["id"], Verdict("crashed", "no"), result)
