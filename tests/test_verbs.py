@@ -24,6 +24,7 @@ block   | claimed working                         | blocked   | executor engine
 fail    | claimed working                         | failed    | executor engine
 retry   | claimed working                         | pending   | executor engine
 release | claimed                                 | pending   | engine
+release | claimed                                 | pending   | executor               | retry
 release | working                                 | pending   | executor engine        | retry
 approve | review reviewed                         | done      | person engine
 approve | reviewed                                | done      | reviewer
