@@ -55,8 +55,9 @@ def stored(schema: Any) -> Any:
     }
     if told.get("type") == "string" and not {"pattern", "enum", "const"} & told.keys():
         told["pattern"] = NO_NUL
-    if told.get("type") == "object" and told.get("additionalProperties") is True and "properties" not in told:
-        told |= {"propertyNames": {"pattern": NO_NUL}, "additionalProperties": _ANYTHING}
+    others = told.get("additionalProperties")
+    if told.get("type") == "object" and others and "properties" not in told:  # its names are the caller's own
+        told |= {"propertyNames": {"pattern": NO_NUL}, "additionalProperties": _ANYTHING if others is True else others}
     return told
 
 

@@ -109,7 +109,8 @@ RIPE = """
 SELECT w.*, t.status AS task_status FROM workspaces w LEFT JOIN tasks t ON t.id = w.task_id
  WHERE w.removed_at IS NULL
    AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.gone_at IS NULL AND (a.workspace = w.path OR a.task_id = w.task_id))
-   AND NOT EXISTS (SELECT 1 FROM checks c WHERE c.ended_at IS NULL AND c.task_id = w.task_id)
+   AND NOT EXISTS (SELECT 1 FROM checks c JOIN attempts a ON a.id = c.attempt_id
+                    WHERE c.ended_at IS NULL AND (a.workspace = w.path OR c.task_id = w.task_id))
    AND CASE WHEN w.task_id IS NOT NULL
             THEN t.ended_at IS NOT NULL AND t.ended_at <= CASE t.status WHEN 'failed' THEN :failed ELSE :done END
             ELSE w.agent_id NOT IN (SELECT value FROM json_each(:team)) AND :done >=

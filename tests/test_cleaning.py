@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from blackboard import journal, verbs, workspaces
+from blackboard import journal, proofs, verbs, workspaces
 from blackboard.board import Board, Tx
+from blackboard.checks import Check
 from blackboard.content import Held
 from blackboard.workspaces import Plan
 from orchestrator.cleaning import Cleaner
@@ -157,6 +158,35 @@ async def test_nothing_is_removed_while_an_attempt_is_not_gone(yard: Yard) -> No
     await yard.board.write(lambda tx: tx.run("UPDATE attempts SET workspace = '/elsewhere' WHERE gone_at IS NULL"))
     await yard.sweep()
     assert not path.exists()
+
+
+async def test_nothing_is_removed_while_a_check_looks_at_it(yard: Yard) -> None:
+    """It was begun; then a person cancelled the task. Until the check's processes are gone, its folder stays."""
+    workspace, path = await yard.made("claimed")
+    task = (await yard.row(workspace))["task_id"]
+    _, shared = await yard.made(agent="bob")  # who is no longer in the configuration
+
+    def checked(tx: Tx, where: Path) -> int:
+        looked_at = scenes.post(tx, checks=[Check(run=["true"])])
+        scenes.submit(tx, looked_at)
+        tx.run("UPDATE attempts SET workspace = :path WHERE task_id = :task", path=str(where), task=looked_at)
+        return looked_at
+
+    await yard.board.write(lambda tx: verbs.cancel(tx, task, actor="person:root"))
+    await yard.board.write(scenes.see_off, task)
+    there = await yard.board.write(lambda tx: [checked(tx, path), checked(tx, shared)])
+    begun = await yard.board.write(lambda tx: proofs.begin(tx, 9))
+    assert len(begun) == 2
+    for each in there:
+        await yard.board.write(lambda tx, each=each: verbs.cancel(tx, each, actor="person:root"))
+    yard.clock.go_on(40 * DAY)
+    await yard.sweep()
+    assert path.exists() and shared.exists()
+    for check in begun:
+        await yard.board.write(lambda tx, check=check: proofs.finish(tx, check, proofs.Found("interrupted")))
+    yard.clock.go_on(DAY)
+    await yard.sweep()
+    assert not path.exists() and not shared.exists()
 
 
 async def test_an_agent_s_own_goes_when_the_agent_has_left(yard: Yard) -> None:

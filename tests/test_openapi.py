@@ -117,6 +117,14 @@ def test_the_bodies_of_the_document_are_those_that_validate() -> None:
         assert not validator.is_valid({**good, **change}), change
 
 
+def test_the_names_that_a_caller_chooses_are_text_as_well() -> None:
+    validator = jsonschema_rs.Draft202012Validator(
+        {"$ref": "#/components/schemas/SlotsReport", "components": DOCUMENT["components"]}
+    )
+    assert validator.is_valid({"schedules": {"\u00f6": []}})
+    assert not validator.is_valid({"schedules": {"a\0b": []}})
+
+
 async def test_what_a_task_answers_is_named_in_full(house: House) -> None:
     """The answer's own parts are in the document: a reader need not guess."""
     attempt = await house.attempt()

@@ -48,7 +48,7 @@ async def test_who_may_not_and_what_cannot_be(api: api_house.House) -> None:
     problem(await api.post(URL, reader, {"status": "busy"}), 403, "forbidden")
     problem(await api.post(URL, own, {"status": "dancing"}), 422, "invalid")
     problem(await api.post(URL, own, {"status": "busy", "expires_in": 0}), 422, "invalid")
-    problem(await api.post(URL, own, {"status": "busy", "source": "desk"}), 422, "invalid")
+    problem(await api.post(URL, own, {"status": "busy", "source": "desk"}), 403, "forbidden")
     problem(await api.post("/api/agents/nobody/status", await api.operator(), {"status": "busy"}), 404, "not_found")
     assert (await api.get(URL, reader)).json()["status"] == "idle"
     assert await api.board.all("SELECT 1 FROM presence_reports") == []
