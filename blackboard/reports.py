@@ -254,6 +254,7 @@ def child(
     attempts.seen(tx, attempt)
     agent = report.agent if report.agent or report.role else attempt["agent_id"]
     _own_needs_only(tx, task_id, report.needs)
+    _own_commands_only(report, agent == attempt["agent_id"])
     made = people.post_form(tx, project, report, caller.actor, policies, agent, parent_id=task_id)
     return _answer(task, attempt, task["status"], child=made)
 
@@ -262,6 +263,15 @@ def _own_needs_only(tx: Tx, parent_id: int, needs: list[int]) -> None:
     for needed in needs:
         if get(tx, needed)["parent_id"] != parent_id:
             raise Forbidden(f"a child task may need other children of your task, and task {needed} is none")
+
+
+def _own_commands_only(report: ChildReport, own: bool) -> None:
+    """A command runs as the agent whose work it proves, in its sandbox or in none: nobody lends his rights that way."""
+    if not own and any(check.run is not None for check in report.checks):
+        raise Forbidden(
+            "a check with a command is only for a child of your own agent, for it runs as the agent of the child: "
+            "give files (path) instead, or say in must_haves what proves it"
+        )
 
 
 def refused(tx: Tx, token_hash: bytes, route: str, code: str, body: str | None = None) -> None:

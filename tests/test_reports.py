@@ -415,6 +415,23 @@ async def test_a_child_is_a_task_of_the_same_project_and_agent_unless_said(board
     )
 
 
+async def test_a_child_of_another_agent_is_proved_by_files_and_runs_no_command(board: Board) -> None:
+    """A command runs as the agent of the child: an agent in a sandbox must not reach out of it through another."""
+    command, file = {"checks": [{"run": "cat /etc/passwd"}]}, {"checks": [{"path": "out.txt"}]}
+    await board.write(lambda tx: scenes.post_at(tx, "working"))
+
+    async def born(**given: Any) -> None:
+        await board.write(lambda tx: bear(tx, 1, **given))
+
+    for whose in ({"agent": "bob"}, {"role": "smith"}):
+        with pytest.raises(Forbidden, match="only for a child of your own agent"):
+            await born(**whose, **command)
+        await born(**whose, **file)
+    for whose in ({}, {"agent": "ada"}):
+        await born(**whose, **command)
+    assert len(await board.all("SELECT 1 FROM tasks WHERE parent_id = 1")) == 4
+
+
 async def test_a_child_needs_nothing_but_its_siblings(board: Board) -> None:
     def life(tx: Tx, need: int) -> object:
         task = scenes.post_at(tx, "working")
