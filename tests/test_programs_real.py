@@ -8,12 +8,13 @@ from __future__ import annotations
 import errno
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from orchestrator.runners.table import PROGRAMS
 from tests.daemon import House, until
 from tests.model import IN, LAST_WORD, OUT, Model, Refusal, model, wait_then_hand_in
 from tests.programs.alone import alone, permitted, ways_out
@@ -48,12 +49,18 @@ REFUSED = {
 
 
 @contextmanager
-def house_of(folder: Path, name: str, **orders: object) -> Iterator[tuple[House, Model]]:
-    """A running house with one agent of this program, and its model; nothing of it is left afterwards."""
+def house_of(
+    folder: Path, name: str, *, keys: Mapping[str, object] | None = None, **orders: object
+) -> Iterator[tuple[House, Model]]:
+    """A running house with one agent of this program, and its model; nothing of it is left afterwards.
+
+    `keys`: more of the agent's table.
+    """
     binary = got(name)
     with permitted(), alone(), model(**orders) as asked:
         house = House(folder, policy=LIMITS)
-        house.agents["ada"], files = agent(name, asked.url, str(binary))
+        table, files = agent(name, asked.url, str(binary))
+        house.agents["ada"] = {**table, **(keys or {})}
         for path, text in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text)
@@ -101,6 +108,33 @@ def test_a_refusal_of_the_model_is_known(tmp_path: Path, name: str, refuses: Ref
         (attempt,) = house.attempts(task)
         assert attempt["failure_kind"] == REFUSED[name][refuses], logs(house, attempt["id"])
         assert attempt["outcome"] == ("rate_limited" if refuses == "rate_limit" else "crashed")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [name for name, program in PROGRAMS.items() if program.resume])
+def test_what_is_rejected_goes_on_with_its_conversation(tmp_path: Path, name: str) -> None:
+    """The model is shown what was said before, with the commands of the new attempt, and each has its own numbers."""
+    keys = {"session_scope": "task", "policy": {"review": "human"}}
+    with house_of(tmp_path / "house", name, keys=keys) as (house, asked):
+        task = house.post("ada", "Say hello")
+        for number in (1, 2):
+            until(lambda number=number: len(house.attempts(task)) == number, SLOW, story=lambda: house.story(task))
+            house.reaches(task, "review")
+            until(lambda: house.attempts(task)[-1]["gone_at"], SLOW, story=lambda: house.story(task))
+            if number == 1:
+                house.operate(task, "reject", "say it louder")
+        first, second = house.attempts(task)
+        assert house.outcomes(task) == ["submitted"] * 2, logs(house, second["id"])
+        assert (second["resumes"], second["session_id"]) == (first["id"], first["session_id"])
+        assert (second["input_tokens"], second["output_tokens"]) == (first["input_tokens"], first["output_tokens"])
+        shown = [str(each) for each in asked.requests]
+        both = [
+            text
+            for text in shown
+            if all(str(house.attempt_file(each["id"], "curl.conf")) in text for each in (first, second))
+        ]
+        assert both, "one request holds the commands of both attempts: it is one conversation"
+        assert "say it louder" in both[0]
 
 
 @pytest.mark.long

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.model.turns import CALL, IN, LAST_WORD, OUT, Asked, No, Refusal, Turn
+from tests.model.turns import IN, LAST_WORD, OUT, Asked, No, Refusal, Turn
 
 USAGE = {"prompt_tokens": IN, "completion_tokens": OUT, "total_tokens": IN + OUT}
 
@@ -36,26 +36,26 @@ def _text(message: Mapping[str, Any]) -> str:
 def whole(one: Asked, turn: Turn) -> dict[str, Any]:
     message, reason = _message(turn)
     choice = {"index": 0, "message": message, "finish_reason": reason}
-    return {**_head(one, "chat.completion"), "choices": [choice], "usage": USAGE}
+    return {**_head(one, turn, "chat.completion"), "choices": [choice], "usage": USAGE}
 
 
 def events(one: Asked, turn: Turn) -> Iterator[dict[str, Any]]:
     message, reason = _message(turn)
-    head = _head(one, "chat.completion.chunk")
+    head = _head(one, turn, "chat.completion.chunk")
     yield {**head, "choices": [{"index": 0, "delta": message, "finish_reason": None}]}
     yield {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
     yield {**head, "choices": [], "usage": USAGE}
 
 
-def _head(one: Asked, kind: str) -> dict[str, Any]:
-    return {"id": "c1", "created": 1, "model": one.model, "object": kind}
+def _head(one: Asked, turn: Turn, kind: str) -> dict[str, Any]:
+    return {"id": f"c_{turn.id}", "created": 1, "model": one.model, "object": kind}
 
 
 def _message(turn: Turn) -> tuple[dict[str, Any], str]:
     if turn.tool is None:
         return {"role": "assistant", "content": LAST_WORD}, "stop"
     function = {"name": turn.tool, "arguments": turn.words}
-    call = {"index": 0, "id": CALL, "type": "function", "function": function}
+    call = {"index": 0, "id": turn.id, "type": "function", "function": function}
     return {"role": "assistant", "content": None, "tool_calls": [call]}, "tool_calls"
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.model.turns import CALL, IN, LAST_WORD, OUT, Asked, No, Refusal, Turn
+from tests.model.turns import IN, LAST_WORD, OUT, Asked, No, Refusal, Turn
 
 USAGE = {"input_tokens": IN, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": OUT}
 
@@ -27,7 +27,7 @@ def _parts(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def whole(one: Asked, turn: Turn) -> dict[str, Any]:
-    return {**_head(one), "content": [_block(turn)], "stop_reason": _reason(turn)}
+    return {**_head(one, turn), "content": [_block(turn)], "stop_reason": _reason(turn)}
 
 
 def events(one: Asked, turn: Turn) -> Iterator[dict[str, Any]]:
@@ -38,7 +38,7 @@ def events(one: Asked, turn: Turn) -> Iterator[dict[str, Any]]:
         if turn.tool
         else {"type": "text_delta", "text": LAST_WORD}
     )
-    yield {"type": "message_start", "message": {**_head(one), "content": [], "stop_reason": None}}
+    yield {"type": "message_start", "message": {**_head(one, turn), "content": [], "stop_reason": None}}
     yield {"type": "content_block_start", "index": 0, "content_block": begun}
     yield {"type": "content_block_delta", "index": 0, "delta": delta}
     yield {"type": "content_block_stop", "index": 0}
@@ -46,16 +46,17 @@ def events(one: Asked, turn: Turn) -> Iterator[dict[str, Any]]:
     yield {"type": "message_stop"}
 
 
-def _head(one: Asked) -> dict[str, Any]:
+def _head(one: Asked, turn: Turn) -> dict[str, Any]:
     return {
-        "id": "m1", "type": "message", "role": "assistant", "model": one.model, "stop_sequence": None, "usage": USAGE,
+        "id": f"msg_{turn.id}", "type": "message", "role": "assistant", "model": one.model, "stop_sequence": None,
+        "usage": USAGE,
     }  # fmt: skip
 
 
 def _block(turn: Turn) -> dict[str, Any]:
     if turn.tool is None:
         return {"type": "text", "text": LAST_WORD}
-    return {"type": "tool_use", "id": CALL, "name": turn.tool, "input": turn.arguments}
+    return {"type": "tool_use", "id": turn.id, "name": turn.tool, "input": turn.arguments}
 
 
 def _reason(turn: Turn) -> str:

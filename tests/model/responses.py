@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.model import chat
-from tests.model.turns import CALL, IN, LAST_WORD, OUT, Asked, No, Refusal, Turn
+from tests.model.turns import IN, LAST_WORD, OUT, Asked, No, Refusal, Turn
 
 USAGE = {
     "input_tokens": IN, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": OUT,
@@ -30,7 +30,7 @@ def asked(_path: str, body: Mapping[str, Any]) -> Asked:
 
 def whole(one: Asked, turn: Turn) -> dict[str, Any]:
     return {
-        "id": "r1",
+        "id": f"r_{turn.id}",
         "object": "response",
         "model": one.model,
         "status": "completed",
@@ -40,7 +40,7 @@ def whole(one: Asked, turn: Turn) -> dict[str, Any]:
 
 
 def events(one: Asked, turn: Turn) -> Iterator[dict[str, Any]]:
-    yield {"type": "response.created", "response": {"id": "r1", "status": "in_progress"}}
+    yield {"type": "response.created", "response": {"id": f"r_{turn.id}", "status": "in_progress"}}
     yield {"type": "response.output_item.done", "output_index": 0, "item": _item(turn)}
     yield {"type": "response.completed", "response": whole(one, turn)}
 
@@ -48,8 +48,14 @@ def events(one: Asked, turn: Turn) -> Iterator[dict[str, Any]]:
 def _item(turn: Turn) -> dict[str, Any]:
     if turn.tool is None:
         text = {"type": "output_text", "text": LAST_WORD, "annotations": []}
-        return {"type": "message", "id": "m1", "role": "assistant", "content": [text]}
-    return {"type": "function_call", "id": "f1", "call_id": CALL, "name": turn.tool, "arguments": turn.words}
+        return {"type": "message", "id": f"m_{turn.id}", "role": "assistant", "content": [text]}
+    return {
+        "type": "function_call",
+        "id": f"f_{turn.id}",
+        "call_id": turn.id,
+        "name": turn.tool,
+        "arguments": turn.words,
+    }
 
 
 def no(kind: Refusal, seconds: int) -> No:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
+from uuid import uuid4
 
 LAST_WORD = "All of it is handed in."
 IN, OUT = 100, 10  # tokens that every call is said to have taken and made
-CALL = "call_1"
 # mini-swe-agent knows no last word: a command that begins its output so is its end, as its prompt says.
 SUBMIT = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"
 
@@ -41,10 +41,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Turn:
-    """One answer: the call of a tool, or the last word."""
+    """One answer: the call of a tool, or the last word. `id` is never used again: a program drops what it has seen."""
 
     tool: str | None = None
     arguments: Mapping[str, Any] | None = None
+    id: str = field(default_factory=lambda: f"call_{uuid4().hex}")
 
     @property
     def words(self) -> str:
