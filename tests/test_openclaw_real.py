@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,9 +20,10 @@ from typing import Any
 import pytest
 
 from tests.daemon import House, free_port, until
-from tests.model import LAST_WORD, model
+from tests.model import LAST_WORD, Model, Refusal, model, wait_then_hand_in
 from tests.programs.alone import alone, permitted
 from tests.programs.getting import SECONDS, got
+from tests.test_programs_real import waiting
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(SECONDS)]
 SLOW = 300.0  # seconds: a run takes ten on a quiet machine
@@ -106,11 +108,12 @@ def nothing() -> Iterator[None]:
     yield
 
 
-@pytest.mark.parametrize("mode", ["local", "exec", "gateway"])
-def test_a_task_goes_to_its_end(tmp_path: Path, mode: str) -> None:
+@contextmanager
+def working(folder: Path, mode: str, **orders: Any) -> Iterator[tuple[Real, int, Model]]:
+    """A running house, a task that its one agent was given, and the model it asks."""
     binary = got("openclaw")
-    with permitted(), alone(), model() as asked:
-        house = Real(tmp_path / "house", binary, asked.url)
+    with permitted(), alone(), model(**orders) as asked:
+        house = Real(folder, binary, asked.url)
         house.agents["ops"] = {
             "runner": "openclaw", "openclaw": {"mode": mode, "binary": str(house.binary), "state_dir": str(house.state)},
         }  # fmt: skip
@@ -118,21 +121,47 @@ def test_a_task_goes_to_its_end(tmp_path: Path, mode: str) -> None:
             with house.gateway() if mode == "gateway" else nothing():
                 house.start()
                 assert "openclaw 2026.9.6" in house.call("check").stdout
-                task = house.post("ops", "Say hello")
-                until(
-                    lambda: house.attempts(task) and house.attempts(task)[0]["gone_at"],
-                    SLOW,
-                    story=lambda: house.story(task),
-                )
-                (attempt,) = house.attempts(task)
-                assert attempt["outcome"] == "submitted", house.logs(attempt["id"])
-                assert house.task(task)["status"] == "done"
-                assert house.value("SELECT content FROM outputs") == "hello\n"
-                assert (attempt["provider"], attempt["model"], attempt["result"]) == ("stub", "M", LAST_WORD)
-                assert (attempt["output_tokens"], attempt["failure_kind"], attempt["abroad_at"]) == (20, None, None)
-                assert attempt["cost_usd"] > 0
-                assert bool(attempt["run_id"]) == (mode == "gateway")
-                assert len(asked.requests) == 2
+                yield house, house.post("ops", "Say hello"), asked
             house.ends()
         finally:
             house.clear()
+
+
+def ended(house: Real, task: int) -> sqlite3.Row:
+    """The task's one attempt, proved gone."""
+    until(lambda: house.attempts(task) and house.attempts(task)[0]["gone_at"], SLOW, story=lambda: house.story(task))
+    (attempt,) = house.attempts(task)
+    return attempt
+
+
+@pytest.mark.parametrize("mode", ["local", "exec", "gateway"])
+def test_a_task_goes_to_its_end(tmp_path: Path, mode: str) -> None:
+    with working(tmp_path / "house", mode) as (house, task, asked):
+        attempt = ended(house, task)
+        assert attempt["outcome"] == "submitted", house.logs(attempt["id"])
+        assert house.task(task)["status"] == "done"
+        assert house.value("SELECT content FROM outputs") == "hello\n"
+        assert (attempt["provider"], attempt["model"], attempt["result"]) == ("stub", "M", LAST_WORD)
+        assert (attempt["output_tokens"], attempt["failure_kind"], attempt["abroad_at"]) == (20, None, None)
+        assert attempt["cost_usd"] > 0
+        assert bool(attempt["run_id"]) == (mode == "gateway")
+        assert len(asked.requests) == 2
+
+
+@pytest.mark.parametrize("mode", ["local", "exec"])
+def test_a_stop_ends_the_tool_too(tmp_path: Path, mode: str) -> None:
+    with working(tmp_path / "house", mode, script=wait_then_hand_in) as (house, task, _):
+        until(lambda: waiting(house, task), SLOW, story=lambda: house.story(task))
+        assert house.operate(task, "cancel", "enough") == "cancelled"
+        assert ended(house, task)["outcome"] == "cancelled"
+        assert house.left_of(task) == set()
+
+
+@pytest.mark.parametrize(
+    ("refuses", "kind", "outcome"), [("auth", "auth", "not_authorised"), ("overflow", "context", "crashed")]
+)
+def test_a_refusal_of_the_model_is_known(tmp_path: Path, refuses: Refusal, kind: str, outcome: str) -> None:
+    """A rate limit it waits out by itself, for as long as it is told, and says nothing."""
+    with working(tmp_path / "house", "local", refuses=refuses) as (house, task, _):
+        attempt = ended(house, task)
+        assert (attempt["failure_kind"], attempt["outcome"]) == (kind, outcome), house.logs(attempt["id"])

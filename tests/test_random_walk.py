@@ -450,10 +450,10 @@ SELECT t.id FROM tasks t WHERE t.proof = 'wanted' AND t.status = 'review'
 """
 
 
-@step(18)
+@step(24)
 def raw_proof(w: Walk) -> None:
     task = w.board.value(WITH_EVIDENCE) or w.any_task()
-    proof = w.dice.choice([None, "wanted", "passed", "passed", "failed"])
+    proof = w.dice.choice([None, "wanted", "passed", "passed", "failed", "failed", "failed"])
     w.changed("UPDATE tasks SET proof = :proof WHERE id = :id AND proof IS NOT :proof", id=task, proof=proof)
 
 
