@@ -13,8 +13,6 @@ from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationInfo,
@@ -53,13 +51,14 @@ from orchestrator.config_types import (
     Bytes,
     File,
     Name,
+    Part,
     Seconds,
     SomeSeconds,
     Tokens,
     Usd,
     Word,
-    fields,
-    zone_exists,
+    Zone,
+    judge_placeholders,
 )
 from orchestrator.config_workspaces import HOOKS, Hooks, Workspaces, Worktree
 
@@ -82,12 +81,6 @@ MASK = "***"
 OUR_VARIABLE = "BLACKBOARD_ATTEMPT"  # the mark of processes.MARKER; a test holds that
 
 
-class Part(BaseModel):
-    """A table of the file: frozen, and unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class Api(Part):
     """Where agents and people reach the board."""
 
@@ -101,7 +94,9 @@ class Api(Part):
     tls_cert: File | None = None
     tls_key: File | None = None
     allow_insecure_bind: bool = False
-    calendar_open_to: list[Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[!-~]+$")]] = []
+    calendar_open_to: list[Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[!-~]+$")]] = Field(
+        default_factory=list
+    )
 
     @field_validator("public_base_url")
     @classmethod
@@ -224,10 +219,7 @@ class AgentConfig(Part):
     def _placeholders_are_known(cls, argv: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         places = PLACEHOLDERS | {"home"} if info.field_name == "wrap" else PLACEHOLDERS
         for word in argv:
-            for _, name, form, conversion in fields(word):
-                if name is not None and (name not in places or form or conversion):
-                    known = " ".join(f"{{{each}}}" for each in sorted(places))
-                    raise ValueError(f"{{{name}}} is no placeholder: known are {known}; write {{{{ }}}} for braces")
+            judge_placeholders(word, places)
         return argv
 
     @model_validator(mode="after")
@@ -276,7 +268,7 @@ class Slots(Part):
     """Files with slot records, and how their times are meant."""
 
     files: tuple[File, ...] = ()
-    time_zone: str = "UTC"
+    time_zone: Zone = "UTC"
     project: Name | None = None  # None in the file: the first project
     recurring: dict[Name, dict[str, Any]] = Field(default_factory=dict)
     catch_up: int = Field(20, ge=0, le=MOST)  # tasks of slots made up for after an outage, at most
@@ -288,8 +280,6 @@ class Slots(Part):
             if problem := config_slots.problem_of(given):
                 raise ValueError(f"{name}: {problem}")
         return slots
-
-    _zone = field_validator("time_zone")(zone_exists)
 
 
 class Settings(BaseSettings):

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict
-
-from orchestrator.config_types import Seconds
+from orchestrator.config_types import Part, Seconds
 
 
-class Account(BaseModel):
+class Account(Part):
     """An account. An agent that names one without a table has it with these defaults."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     cold_after_seconds: Seconds = 900
 
 

@@ -5,24 +5,21 @@ from __future__ import annotations
 import socket
 from collections import Counter
 from typing import Annotated, Any
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from orchestrator.config_types import File, Name, SomeSeconds, Word
+from orchestrator.config_types import File, Name, Part, SomeSeconds, Word, Zone, web_address
 
 Said = Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]  # it is sent in a header
 
 
-class BackendConfig(BaseModel):
+class BackendConfig(Part):
     """One calendar backend. There is no default address: nobody's calendar is everybody's."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     url: Word
     identifier: Said | None = None
     token_file: File | None = None
-    time_zone: str = "UTC"
+    time_zone: Zone = "UTC"
     project: Name | None = None
     agents: dict[Said, Name] = Field(default_factory=dict)
     sync_seconds: SomeSeconds = 300
@@ -30,21 +27,10 @@ class BackendConfig(BaseModel):
     heartbeat_seconds: SomeSeconds = 60
     write_back: bool = True
 
-    @field_validator("time_zone")
-    @classmethod
-    def _zone_exists(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (KeyError, OSError, ValueError) as error:
-            raise ValueError(f"{name!r} is no IANA time zone, e.g. Europe/Berlin") from error
-        return name
-
     @field_validator("url")
     @classmethod
     def _can_be_asked(cls, url: str) -> str:
-        found = urlsplit(url)
-        if found.scheme not in ("http", "https") or not found.hostname:
-            raise ValueError("url begins with https:// or http://, e.g. https://calendar.example.org/api")
+        found = web_address(url, "url begins with https:// or http://, e.g. https://calendar.example.org/api")
         if found.query or found.fragment or found.username or found.password:
             raise ValueError("url is an address without ?, # or a password: a token goes into token_file")
         return url.rstrip("/")

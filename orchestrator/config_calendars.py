@@ -5,37 +5,25 @@ from __future__ import annotations
 from datetime import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from orchestrator.config_types import File, Name, SomeSeconds, Word
+from orchestrator.config_types import File, Name, Part, SomeSeconds, Word, Zone, web_address
 
 
-class CalendarConfig(BaseModel):
+class CalendarConfig(Part):
     """One calendar: a file or an address, exactly one of both."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     file: File | None = None
     url: Word | None = Field(None, repr=False)  # it may hold a secret
     token_file: File | None = None
     agent: Name | None = None
     attendees: dict[Word, Name] = Field(default_factory=dict)
     project: Name | None = None
-    time_zone: str = "UTC"
+    time_zone: Zone = "UTC"
     all_day_at: str = Field("00:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
     every_seconds: SomeSeconds = 300
     max_schedule_age_seconds: SomeSeconds | None = None
-
-    @field_validator("time_zone")
-    @classmethod
-    def _zone_exists(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (KeyError, OSError, ValueError) as error:
-            raise ValueError(f"{name!r} is no IANA time zone, e.g. Europe/Berlin") from error
-        return name
 
     @field_validator("url")
     @classmethod
@@ -43,9 +31,7 @@ class CalendarConfig(BaseModel):
         if url is None:
             return None
         url = f"https:{url[7:]}" if url.lower().startswith("webcal:") else url
-        found = urlsplit(url)
-        if found.scheme not in ("http", "https") or not found.hostname:
-            raise ValueError("url begins with https://, http:// or webcal://")
+        web_address(url, "url begins with https://, http:// or webcal://")
         return url
 
     @model_validator(mode="after")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Protocol
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
-from orchestrator.config_types import MOST, Bytes, SomeSeconds, Word
+from orchestrator.config_types import MOST, Bytes, Part, SomeSeconds, Word
 
 PRESETS = ("bwrap",)
 SMALLEST_FILE = 64 * 1024  # bytes: a lower limit would end an agent by its own first words
@@ -27,10 +27,9 @@ def _preset(value: object) -> object:
 Wrap = Annotated[tuple[Word, ...], BeforeValidator(_preset)]
 
 
-class Limits(BaseModel):
+class Limits(Part):
     """What one attempt may use; a key that is not set does not limit."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     memory_bytes: Bytes | None = Field(None, ge=1, le=2**53)  # of all its processes together
     processes: int | None = Field(None, ge=1, le=MOST)
     cpu_seconds: SomeSeconds | None = None

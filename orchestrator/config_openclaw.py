@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Protocol
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
-from orchestrator.config_types import File, Seconds, Word, fields
+from orchestrator.config_types import File, Part, Seconds, Word, judge_placeholders
 
 _OPENCLAW_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 
@@ -19,17 +19,13 @@ PLACEHOLDERS = frozenset(("session_key", "run_id", "agent", "task", "attempt", "
 
 
 def _known(word: str) -> str:
-    for _, name, form, conversion in fields(word):
-        if name is not None and (name not in PLACEHOLDERS or form or conversion):
-            known = " ".join(f"{{{each}}}" for each in sorted(PLACEHOLDERS))
-            raise ValueError(f"{{{name}}} is no placeholder here: known are {known}; write {{{{ }}}} for braces")
+    judge_placeholders(word, PLACEHOLDERS)
     return word
 
 
-class Openclaw(BaseModel):
+class Openclaw(Part):
     """How an agent of the runner `openclaw` is run: through its gateway, as a process of its own, or headless."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     mode: Literal["gateway", "local", "exec"] = "gateway"
     binary: Word = Field("openclaw", min_length=1)
     agent: Word | None = None

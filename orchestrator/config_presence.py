@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Literal, get_args
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from blackboard.presence_reports import WORDS
 from blackboard.presence_reports import Word as Presence
-from orchestrator.config_types import File, Name, SomeSeconds, Word, fields
+from orchestrator.config_types import File, Name, Part, SomeSeconds, Word, fields, web_address
 
 PUSHED: tuple[Presence, ...] = ("idle", "on_call", "busy", "offline")
 
 
-class PresenceConfig(BaseModel):
+class PresenceConfig(Part):
     """One server: told at `url`, asked at `read_url`, or both."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     url: Word | None = Field(None, repr=False)  # both may hold a secret
     method: Literal["PUT", "POST", "PATCH"] = "PUT"
     read_url: Word | None = Field(None, repr=False)
@@ -38,9 +37,7 @@ class PresenceConfig(BaseModel):
     def _is_of_each_agent(cls, url: str | None) -> str | None:
         if url is None:
             return None
-        found = urlsplit(url)
-        if found.scheme not in ("http", "https") or not found.hostname:
-            raise ValueError("an address begins with https:// or http://")
+        web_address(url, "an address begins with https:// or http://")
         names = [name for _, name, form, conversion in fields(url) if name is not None or form or conversion]
         if not names or set(names) != {"agent"}:
             raise ValueError("an address holds {agent}, which is each agent in its turn, and no other braces")

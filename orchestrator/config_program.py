@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from orchestrator.config_types import Word
+from orchestrator.config_types import Part, Word
 
 ProgramName = Literal["codex", "claude", "opencode", "gemini", "pi", "qwen", "mini-swe-agent"]
 
 
-class Program(BaseModel):
+class Program(Part):
     """How an agent program we know is called: where it is, which model, what else it is told."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     binary: Word | None = Field(None, min_length=1)
     model: Word | None = Field(None, min_length=1)
     args: tuple[Word, ...] = ()

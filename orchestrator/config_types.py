@@ -1,13 +1,18 @@
-"""The types of single settings: numbers with their limits, names, words and paths. Never looks at the disk."""
+"""What tables and single settings are made of: numbers with their limits, names, words and paths.
+
+Never looks at the disk.
+"""
 
 from __future__ import annotations
 
 import string
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from blackboard.sizes import from_words
 
@@ -19,8 +24,13 @@ MOST = 2**31 - 1  # of anything that is counted: the board keeps whole numbers o
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
-def zone_exists(name: str) -> str:
-    """The name of an IANA time zone; ValueError for any other."""
+class Part(BaseModel):
+    """A table of the file: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _zone_exists(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, OSError, ValueError) as error:
@@ -46,6 +56,7 @@ def _bytes(value: object) -> object:
     return from_words(value) if isinstance(value, str) else value
 
 
+Zone = Annotated[str, AfterValidator(_zone_exists)]
 Bytes = Annotated[int, BeforeValidator(_bytes)]
 Word = Annotated[str, AfterValidator(_no_nul)]  # something handed to the operating system
 File = Annotated[Path, AfterValidator(_named)]
@@ -57,3 +68,19 @@ def fields(word: str) -> list[tuple[str, str | None, str | None, str | None]]:
         return list(string.Formatter().parse(word))
     except ValueError as error:
         raise ValueError(f"{word!r} has a brace without its other half ({error}): write {{{{ }}}} for braces") from None
+
+
+def judge_placeholders(word: str, known: Collection[str]) -> None:
+    """ValueError when a word has something in braces that is not known there."""
+    for _, name, form, conversion in fields(word):
+        if name is not None and (name not in known or form or conversion):
+            names = " ".join(f"{{{each}}}" for each in sorted(known))
+            raise ValueError(f"{{{name}}} is no placeholder here: known are {names}; write {{{{ }}}} for braces")
+
+
+def web_address(url: str, otherwise: str) -> SplitResult:
+    """The parts of an address that can be asked over HTTP; ValueError with the sentence `otherwise` for any other."""
+    found = urlsplit(url)
+    if found.scheme not in ("http", "https") or not found.hostname:
+        raise ValueError(otherwise)
+    return found

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Protocol
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
-from orchestrator.config_types import File, SomeSeconds, Word, fields
+from orchestrator.config_types import File, Part, SomeSeconds, Word, judge_placeholders
 
 BRANCH_PLACEHOLDERS = ("agent", "project", "task")
 HOOK_PLACEHOLDERS = ("agent", "attempt", "outcome", "project", "task", "workspace")
 HOOKS = ("after_create", "before_run", "after_run", "before_remove")
 
 
-def _known(word: str, placeholders: tuple[str, ...]) -> str:
-    for _, name, form, conversion in fields(word):
-        if name is not None and (name not in placeholders or form or conversion):
-            known = " ".join(f"{{{each}}}" for each in placeholders)
-            raise ValueError(f"{{{name}}} is no placeholder here: known are {known}; write {{{{ }}}} for braces")
-    return word
-
-
 def _branch(word: str) -> str:
-    return _known(_revision(word), BRANCH_PLACEHOLDERS)
+    judge_placeholders(_revision(word), BRANCH_PLACEHOLDERS)
+    return word
 
 
 def _revision(word: str) -> str:
@@ -33,7 +26,7 @@ def _revision(word: str) -> str:
 
 def _command(argv: tuple[str, ...]) -> tuple[str, ...]:
     for word in argv:
-        _known(word, HOOK_PLACEHOLDERS)
+        judge_placeholders(word, HOOK_PLACEHOLDERS)
     if argv and not argv[0]:
         raise ValueError("the first word is the program: name one, or take the hook out")
     return argv
@@ -42,20 +35,18 @@ def _command(argv: tuple[str, ...]) -> tuple[str, ...]:
 Command = Annotated[tuple[Word, ...], AfterValidator(_command)]
 
 
-class Worktree(BaseModel):
+class Worktree(Part):
     """A git worktree for each workspace, on a branch of its own."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     repository: File | None = None
     base: Annotated[Word, AfterValidator(_revision)] = "HEAD"
     branch: Annotated[Word, AfterValidator(_branch)] | None = None
     seconds: SomeSeconds = 300
 
 
-class Hooks(BaseModel):
+class Hooks(Part):
     """Commands of the operator's, at four moments of a workspace."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     after_create: Command = ()
     before_run: Command = ()
     after_run: Command = ()
@@ -66,10 +57,9 @@ class Hooks(BaseModel):
 Days = Annotated[float, Field(ge=0, le=36600, allow_inf_nan=False)]
 
 
-class Workspaces(BaseModel):
+class Workspaces(Part):
     """How long what agents have worked in is kept, in days from the end of the task."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     keep_done_days: Days | Literal["never"] = 7.0
     keep_failed_days: Days | Literal["never"] = 30.0
 
