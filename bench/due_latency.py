@@ -22,7 +22,8 @@ from blackboard.board import Board
 from blackboard.clock import plus, seconds_between
 from blackboard.policy import Policy
 from blackboard.verbs import post
-from orchestrator.config import AgentConfig, Settings
+from orchestrator.config import Settings
+from orchestrator.config_agent import AgentConfig
 from orchestrator.tick import Orchestrator
 
 GONE = "SELECT count(*) AS n FROM attempts WHERE gone_at IS NOT NULL"

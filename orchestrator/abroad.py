@@ -15,7 +15,8 @@ from blackboard import abroad, attempts
 from blackboard.board import Board, Tx
 from blackboard.clock import plus, seconds_between
 from blackboard.record import Record
-from orchestrator.config import AgentConfig, Settings
+from orchestrator.config import Settings
+from orchestrator.config_agent import AgentConfig
 from orchestrator.processes import Status
 from orchestrator.runners.result import Result
 from orchestrator.runners.runner import Elsewhere, environment

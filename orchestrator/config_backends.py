@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
@@ -56,13 +57,10 @@ class BackendConfig(Part):
         """Their name of an agent of ours."""
         return next((name for name, agent in self.agents.items() if agent == ours), ours)
 
+    def agents_named(self) -> Iterable[str]:
+        """Every agent of ours that it names."""
+        return self.agents.values()
 
-def problem_of_all(backends: dict[str, BackendConfig], agents: dict[str, Any], projects: list[str]) -> str | None:
-    """What about them does not go with the rest of the configuration."""
-    for name, backend in backends.items():
-        for agent in backend.agents.values():
-            if agent not in agents:
-                return f"backends.{name} names the agent {agent!r}, which is not in agents"
-        if backend.project is not None and projects and backend.project not in projects:
-            return f"backends.{name} names the project {backend.project!r}: projects are {', '.join(projects)}"
-    return None
+    def project_named(self) -> str | None:
+        """The project its slots are of, where it says so."""
+        return self.project

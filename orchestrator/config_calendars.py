@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import time
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -47,16 +47,13 @@ class CalendarConfig(Part):
         """When an event of whole days is due."""
         return time.fromisoformat(self.all_day_at)
 
+    def agents_named(self) -> Iterable[str]:
+        """Every agent of ours that it names."""
+        return filter(None, (self.agent, *self.attendees.values()))
 
-def problem_of_all(calendars: dict[str, CalendarConfig], agents: dict[str, Any], projects: list[str]) -> str | None:
-    """What about them does not go with the rest of the configuration."""
-    for name, calendar in calendars.items():
-        for agent in filter(None, (calendar.agent, *calendar.attendees.values())):
-            if agent not in agents:
-                return f"calendars.{name} names the agent {agent!r}, which is not in agents"
-        if calendar.project is not None and projects and calendar.project not in projects:
-            return f"calendars.{name} names the project {calendar.project!r}: projects are {', '.join(projects)}"
-    return None
+    def project_named(self) -> str | None:
+        """The project its slots are of, where it says so."""
+        return self.project
 
 
 def folder(state_dir: Path) -> Path:

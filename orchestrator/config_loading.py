@@ -10,30 +10,19 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
-from orchestrator.config import AgentConfig, Api, PolicyNumbers, Project, Prompts, Settings, Slots, Tick
-from orchestrator.config_accounts import Account
-from orchestrator.config_calendars import CalendarConfig
-from orchestrator.config_contain import Limits
+from orchestrator.config import Settings
 from orchestrator.config_environment import CONFIG_VARIABLE, Tree, names_in, tree, variable_of
-from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_origins import Layers
 from orchestrator.config_paths import anchored
-from orchestrator.config_presence import PresenceConfig
-from orchestrator.config_program import Program
 from orchestrator.exits import USAGE, Exit
 
 FILE_NAME = "orchestrator.toml"
-_TABLES: dict[str, type[BaseModel]] = {
-    "api": Api, "tick": Tick, "policy": PolicyNumbers, "projects": Project, "agents": AgentConfig, "slots": Slots,
-    "prompts": Prompts,
-    "accounts": Account, "calendars": CalendarConfig, "presence": PresenceConfig, "openclaw": Openclaw, "program": Program, "limits": Limits,
-}  # fmt: skip
 
 
 class ConfigError(Exit):
@@ -153,7 +142,12 @@ def _reason(error: ErrorDetails, loc: tuple[str, ...]) -> str:
 
 def _siblings(loc: tuple[str, ...]) -> list[str]:
     """The keys that would have been known where an unknown one stood."""
-    if len(loc) == 1:
-        return sorted(Settings.model_fields)
-    table = _TABLES.get(loc[-2]) or _TABLES.get(loc[0])
-    return sorted(table.model_fields) if table else []
+    table: Any = Settings
+    for part in loc[:-1]:
+        table = table.model_fields[part].annotation if _is_table(table) else get_args(table)[get_origin(table) is dict]
+    return sorted(table.model_fields)
+
+
+def _is_table(kind: Any) -> bool:
+    """Whether it is a table with keys that we know, not one of names or a list of tables."""
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

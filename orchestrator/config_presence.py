@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from typing import Literal, get_args
 from urllib.parse import quote
 
@@ -76,16 +76,15 @@ class PresenceConfig(Part):
         found = back.get(str(word), word)
         return next((each for each in get_args(Presence) if each == found), None)
 
+    def agents_named(self) -> Iterable[str]:
+        """Every agent of ours that it names."""
+        return self.agents
+
+    def project_named(self) -> str | None:
+        """None: where agents stand is of no project."""
+        return None
+
 
 def filled(url: str, agent: str) -> str:
     """The address of one agent."""
     return url.format(agent=quote(agent, safe=""))
-
-
-def problem_of_all(tables: Mapping[str, PresenceConfig], agents: Collection[str]) -> str | None:
-    """What about them does not go with the rest of the configuration."""
-    for name, table in tables.items():
-        for agent in table.agents:
-            if agent not in agents:
-                return f"presence.{name} names the agent {agent!r}, which is not in agents"
-    return None

@@ -1,19 +1,40 @@
-"""The slots of `[slots.recurring.NAME]`: records like those of a slot file, each with a rule. Their source is `config`."""
+"""The keys of `[slots]`: files of slots, and the records of `[slots.recurring.NAME]`, each with a rule."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import Field, field_validator
+
 from blackboard import slot_records
 from blackboard.errors import Invalid
 from blackboard.slot_records import SlotRecord
 from blackboard.slots import Schedule
+from orchestrator.config_types import MOST, File, Name, Part, Zone
 
 SOURCE = "config:recurring"
 
 
-def problem_of(given: Mapping[str, Any]) -> str | None:
+class Slots(Part):
+    """Files with slot records, and how their times are meant."""
+
+    files: tuple[File, ...] = ()
+    time_zone: Zone = "UTC"
+    project: Name | None = None  # None in the file: the first project
+    recurring: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+    catch_up: int = Field(20, ge=0, le=MOST)  # tasks of slots made up for after an outage, at most
+
+    @field_validator("recurring")
+    @classmethod
+    def _recurring_slots_can_be_read(cls, slots: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, given in slots.items():
+            if problem := _problem_of(given):
+                raise ValueError(f"{name}: {problem}")
+        return slots
+
+
+def _problem_of(given: Mapping[str, Any]) -> str | None:
     """What about one of them cannot be."""
     if not isinstance(given.get("agent"), str):
         return "agent says whose slot it is"

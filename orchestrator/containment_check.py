@@ -13,7 +13,8 @@ from typing import Literal, NamedTuple
 from blackboard.gates import Memory, never_fits
 from blackboard.sizes import in_words
 from orchestrator import machine, sandbox, wrapping
-from orchestrator.config import AgentConfig, Settings
+from orchestrator.config import Settings
+from orchestrator.config_agent import AgentConfig
 from orchestrator.config_contain import is_preset
 from orchestrator.runners.table import memory_of
 

@@ -19,7 +19,7 @@ from orchestrator.connections import Limits
 from orchestrator.exits import MISSING, Exit
 
 if TYPE_CHECKING:
-    from orchestrator.config import Api
+    from orchestrator.config_api import Api
 
 BACKLOG = 2048
 GRACE_SECONDS = 5  # for requests under way when the server stops

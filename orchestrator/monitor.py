@@ -19,7 +19,8 @@ from blackboard.board import Board
 from blackboard.errors import BlackboardError
 from blackboard.record import Record
 from orchestrator import processes
-from orchestrator.config import AgentConfig, Settings
+from orchestrator.config import Settings
+from orchestrator.config_agent import AgentConfig
 from orchestrator.ends import end, start_for, stop_all
 from orchestrator.exitwork import hand_in_stdout
 from orchestrator.farewell import Farewell

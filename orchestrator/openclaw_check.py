@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from orchestrator.config import AgentConfig
+from orchestrator.config_agent import AgentConfig
 from orchestrator.runners import openclaw
 from orchestrator.runners.runner import environment
 from orchestrator.versions import NoVersion, asked, told

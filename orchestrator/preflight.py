@@ -20,7 +20,8 @@ from blackboard.board import ReadOnly
 from blackboard.errors import BlackboardError
 from blackboard.lock import holder
 from orchestrator import exits, operator_token, slot_check
-from orchestrator.config import AgentConfig, Settings
+from orchestrator.config import Settings
+from orchestrator.config_agent import AgentConfig
 from orchestrator.filesystem import NETWORK, kind_of
 from orchestrator.runners.table import PROGRAMS, runner_of
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Literal
 
-from orchestrator.config import AgentConfig
+from orchestrator.config_agent import AgentConfig
 from orchestrator.runners.program import Program
 from orchestrator.runners.runner import environment
 from orchestrator.versions import NoVersion, asked, told

@@ -23,7 +23,8 @@ from blackboard.errors import BlackboardError, Invalid
 from blackboard.proofs import Found
 from blackboard.record import Record
 from orchestrator import evidence, processes, traces
-from orchestrator.config import AgentConfig, Settings
+from orchestrator.config import Settings
+from orchestrator.config_agent import AgentConfig
 from orchestrator.config_contain import is_preset
 from orchestrator.processes import Identity, Status
 from orchestrator.runners.runner import Place, environment, launch_plan

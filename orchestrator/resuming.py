@@ -11,7 +11,7 @@ from typing import Any
 from blackboard import attempts, sessions
 from blackboard.board import Tx
 from blackboard.sessions import Wish
-from orchestrator.config import AgentConfig
+from orchestrator.config_agent import AgentConfig
 from orchestrator.runners.program import own_session
 from orchestrator.runners.table import runner_of
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.config import AgentConfig, Settings
+from orchestrator.config import Settings
+from orchestrator.config_agent import AgentConfig
 from orchestrator.runners.runner import Place
 from orchestrator.runners.table import runner_of
 

@@ -24,7 +24,8 @@ from blackboard.move import get
 from blackboard.session_keys import SessionKey, of_work
 from blackboard.tokens import redact
 from orchestrator import processes, resuming, traces
-from orchestrator.config import AgentConfig, Settings
+from orchestrator.config import Settings
+from orchestrator.config_agent import AgentConfig
 from orchestrator.config_contain import is_preset
 from orchestrator.logfile import end_of
 from orchestrator.processes import Identity

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator import exits, worktrees
-from orchestrator.config import AgentConfig
+from orchestrator.config_agent import AgentConfig
 from orchestrator.config_workspaces import HOOKS, branch_of
 
 Said = Iterator[tuple[Literal["ok", "warn", "fail"], str, int]]

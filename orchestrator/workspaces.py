@@ -18,7 +18,8 @@ from blackboard.board import Board, Rows, Tx
 from blackboard.record import Record
 from blackboard.workspaces import Plan
 from orchestrator import hooks, removal, steps, traces, worktrees
-from orchestrator.config import AgentConfig, Settings
+from orchestrator.config import Settings
+from orchestrator.config_agent import AgentConfig
 from orchestrator.config_workspaces import branch_of
 from orchestrator.runners.runner import Place
 from orchestrator.worktrees import GitError

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orchestrator import sandbox
-from orchestrator.config import AgentConfig, Settings
+from orchestrator.config import Settings
+from orchestrator.config_agent import AgentConfig
 from orchestrator.config_contain import is_preset
 from orchestrator.runners.runner import Place
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from blackboard import gates, states
-from orchestrator import config
+from orchestrator import config_agent
 from orchestrator.cli import cli
 from orchestrator.doctor import pauses, rows, shape, stories
 from orchestrator.runners import runner
@@ -193,7 +193,7 @@ def _help(command: click.Command, context: click.Context) -> str:
 
 def placeholders() -> str:
     """What may stand in braces in an argv."""
-    return ", ".join(f"`{{{name}}}`" for name in sorted(config.PLACEHOLDERS))
+    return ", ".join(f"`{{{name}}}`" for name in sorted(config_agent.PLACEHOLDERS))
 
 
 def inherited() -> str:

@@ -14,14 +14,19 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from orchestrator.config import Account, AgentConfig, Api, PolicyNumbers, Project, Prompts, Settings, Slots, Tick
+from orchestrator.config import Project, Prompts, Settings, Tick
+from orchestrator.config_accounts import Account
+from orchestrator.config_agent import AgentConfig
+from orchestrator.config_api import Api
 from orchestrator.config_backends import BackendConfig
 from orchestrator.config_budget import AgentBudget, BoardBudget
 from orchestrator.config_calendars import CalendarConfig
 from orchestrator.config_contain import Limits
 from orchestrator.config_openclaw import Openclaw
+from orchestrator.config_policy import PolicyNumbers
 from orchestrator.config_presence import PresenceConfig
 from orchestrator.config_program import Program
+from orchestrator.config_slots import Slots
 from orchestrator.config_workspaces import Hooks, Workspaces, Worktree
 
 # The tables of the file, in its order: heading, what stands before the key, the model, how its keys begin.

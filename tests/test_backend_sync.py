@@ -15,7 +15,8 @@ from blackboard.clock import plus
 from blackboard.errors import Invalid
 from orchestrator import backend_calls, backends, preflight
 from orchestrator.asking import Asking
-from orchestrator.config import AgentConfig, Settings
+from orchestrator.config import Settings
+from orchestrator.config_agent import AgentConfig
 from orchestrator.config_backends import BackendConfig
 from tests import scenes, stand_in_backend
 from tests.fake_clock import START, FakeClock

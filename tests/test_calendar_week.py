@@ -17,7 +17,8 @@ from blackboard.errors import Invalid
 from orchestrator import ics_events, preflight
 from orchestrator.asking import Asking
 from orchestrator.calendars import CalendarSource
-from orchestrator.config import AgentConfig, Settings
+from orchestrator.config import Settings
+from orchestrator.config_agent import AgentConfig
 from orchestrator.config_calendars import CalendarConfig
 from tests import scenes
 from tests.fake_clock import START, FakeClock

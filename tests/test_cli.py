@@ -310,7 +310,7 @@ def test_the_starter_shows_every_key_with_its_default(tmp_path: Path) -> None:
         | {"config_file": None, **{key: {} for key in ("agents", "accounts", "calendars", "backends", "presence")}}
         == defaults
     )
-    from orchestrator.config import AgentConfig
+    from orchestrator.config_agent import AgentConfig
 
     assert shown["agents"]["worker"] == AgentConfig(enabled=False).model_dump(mode="json") | {
         "enabled": True,

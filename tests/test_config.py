@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from orchestrator.config import AgentConfig, PolicyNumbers, Settings
+from orchestrator.config import Settings
+from orchestrator.config_agent import AgentConfig
 from orchestrator.config_backends import BackendConfig
 from orchestrator.config_calendars import CalendarConfig
 from orchestrator.config_loading import ConfigError, load
+from orchestrator.config_policy import PolicyNumbers
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -109,6 +111,19 @@ def test_an_unknown_key_is_refused_with_its_path(tmp_path: Path, text: str, path
 
     assert f"orchestrator.toml: {path}: unknown key" in problem
     assert hint in problem
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ("[agents.w]\nargv = 3\n", "agent = 'w'"),
+        ("[[projects]]\nid = 'not one'\n", "project = 'home'"),
+    ],
+)
+def test_what_names_a_table_that_is_wrong_is_not_to_blame(tmp_path: Path, wrong: str, named: str) -> None:
+    (problem,) = problems(tmp_path, f"{wrong}[calendars.team]\nfile = 'a.ics'\n{named}\n")
+
+    assert "calendars" not in problem
 
 
 def test_an_unknown_environment_variable_is_refused_by_its_name(tmp_path: Path) -> None:

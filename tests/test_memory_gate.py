@@ -11,7 +11,7 @@ from blackboard.board import Board, Tx
 from blackboard.gates import Memory, Room
 from blackboard.sizes import from_words, in_words
 from orchestrator import machine
-from orchestrator.config import AgentConfig
+from orchestrator.config_agent import AgentConfig
 from orchestrator.runners.table import memory_of
 from tests import scenes
 from tests.daemon import House, until

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import openclaw_check
-from orchestrator.config import AgentConfig
+from orchestrator.config_agent import AgentConfig
 from orchestrator.config_loading import ConfigError, load
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.runners import openclaw

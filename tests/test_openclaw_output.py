@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.config import AgentConfig
+from orchestrator.config_agent import AgentConfig
 from orchestrator.processes import Status
 from orchestrator.runners import reading
 from orchestrator.runners.openclaw_output import last_object, parse

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.config import AgentConfig
+from orchestrator.config_agent import AgentConfig
 from orchestrator.config_program import Program
 from orchestrator.config_session import RESUMING
 from orchestrator.processes import Status

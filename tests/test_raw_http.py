@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from api import problems
 from orchestrator import connections, listening, parsers
-from orchestrator.config import Api
+from orchestrator.config_api import Api
 from orchestrator.connections import Limits
 from tests.daemon import House, until
 from tests.malformed import Aim, Input, inputs

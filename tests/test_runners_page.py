@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from blackboard.sizes import in_words
-from orchestrator.config import AgentConfig
+from orchestrator.config_agent import AgentConfig
 from orchestrator.config_loading import load
 from orchestrator.runners.program import MODEL
 from orchestrator.runners.table import PROGRAMS, RUNNERS, memory_of

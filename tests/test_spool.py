@@ -16,7 +16,8 @@ from blackboard import attempts, spooled, tokens, verbs
 from blackboard.board import Tx
 from blackboard.errors import Invalid, Unavailable
 from orchestrator import spool as spool_module
-from orchestrator.config import PolicyNumbers, Settings
+from orchestrator.config import Settings
+from orchestrator.config_policy import PolicyNumbers
 from orchestrator.spool import Spools, waiting
 from tests.api_house import Attempt, open_house
 from tests.api_house import House as ApiHouse

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator import sandbox, wrapping
-from orchestrator.config import AgentConfig, Settings
+from orchestrator.config import Settings
+from orchestrator.config_agent import AgentConfig
 from orchestrator.config_loading import load
 from orchestrator.runners.runner import Place
 from tests.daemon import House

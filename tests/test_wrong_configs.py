@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from blackboard.board import Board
 from orchestrator import processes
 from orchestrator.cli import cli
-from orchestrator.config import OUR_VARIABLE
+from orchestrator.config_agent import OUR_VARIABLE
 from orchestrator.exits import FAILED, MISSING, USAGE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,6 +91,9 @@ WRONG = {
     "an unknown key of an account": Wrong("[accounts.a]\ncold = 1\n", "accounts.a.cold", "known are cold_after_seconds"),
     # what holds an agent in
     "a sandbox nobody knows": Wrong(agent('wrap = "jail"'), "agents.ada.wrap", 'write "bwrap", or a list of words'),
+    "an unknown key of a backend": Wrong("[backends.hf]\nurl = 'http://h'\ntoken = 'x'\n", "backends.hf.token", "did you mean token_file?"),
+    "an unknown hook": Wrong(agent("hooks = { before_rum = ['x'] }"), "agents.ada.hooks.before_rum", "did you mean before_run?"),
+    "an unknown key of what is kept": Wrong("[workspaces]\nfor_ever = 1\n", "workspaces.for_ever", "known are keep_done_days, keep_failed_days"),
     "a placeholder a sandbox does not have": Wrong(agent('wrap = ["box", "{hom}"]'), "agents.ada.wrap", "known are {agent}"),
     "a sandbox that is required and not named": Wrong(agent("require_sandbox = true"), "agents.ada", 'set wrap = "bwrap"'),
     "folders for a sandbox of their own": Wrong(agent('wrap = ["box"]\nhidden = ["/x"]'), "agents.ada", 'for wrap = "bwrap"'),

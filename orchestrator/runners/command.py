@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.config import AgentConfig
+from orchestrator.config_agent import AgentConfig
 from orchestrator.runners.runner import Run, Runner, graceful
 
 

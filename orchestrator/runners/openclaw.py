@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 
-from orchestrator.config import AgentConfig
+from orchestrator.config_agent import AgentConfig
 from orchestrator.runners.openclaw_output import parse
 from orchestrator.runners.runner import MIB, QUIET, Elsewhere, Run, Runner, Stop, graceful
 

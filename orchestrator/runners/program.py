@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.config import AgentConfig
+from orchestrator.config_agent import AgentConfig
 from orchestrator.runners.failures import kind_of
 from orchestrator.runners.result import Result, Usage
 from orchestrator.runners.runner import MIB, QUIET, Ended, Run, Runner, Sessions, Stop, graceful

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from blackboard.tokens import redact
-from orchestrator.config import AgentConfig
+from orchestrator.config_agent import AgentConfig
 from orchestrator.logfile import end_of
 from orchestrator.runners.resets import reset_in
 from orchestrator.runners.result import Result, Usage

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config import AgentConfig
+from orchestrator.config_agent import AgentConfig
 from orchestrator.processes import MARKER
 from orchestrator.runners.result import Result, Usage
 from orchestrator.spool import NAME

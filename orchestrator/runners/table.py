@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.config import AgentConfig
+from orchestrator.config_agent import AgentConfig
 from orchestrator.config_program import ProgramName
 from orchestrator.runners.claude import CLAUDE
 from orchestrator.runners.codex import CODEX
