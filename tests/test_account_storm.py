@@ -133,6 +133,11 @@ def test_the_others_begin_at_the_first_call_not_at_the_end(tmp_path: Path) -> No
         (house.folder / "go").touch()
         for task in tasks:
             house.reaches(task, "done")
+        steps = house.rows("SELECT attempt_id, verb FROM events WHERE verb IN ('claim','start','submit') ORDER BY id")
+        first, second = sorted({row["attempt_id"] for row in steps})
+        assert [tuple(row) for row in steps[:4]] == [
+            (first, "claim"), (first, "start"), (second, "claim"), (second, "start"),
+        ]  # fmt: skip
         house.ends()
     finally:
         (house.folder / "go").touch()

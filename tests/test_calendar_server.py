@@ -288,15 +288,24 @@ async def test_one_time_of_a_slot_that_repeats_is_settled_alone(house: House) ->
 
 
 @pytest.mark.parametrize(
-    "which", ["99", "virtual/1-20260131T093000Z", "virtual/1-20260131", "virtual/9-20260131T100000Z", "virtual/x", "0"]
+    ("which", "says"),
+    [
+        ("99", "there is no such slot: GET /calendar/sync names each"),
+        ("virtual/9-20260131T100000Z", "there is no such slot: GET /calendar/sync names each"),
+        ("virtual/1-20260131T093000Z", "slot 1-20260131T093000Z has no task on this board"),
+        ("virtual/1-20260131", "slot 1-20260131 has no task on this board"),
+        ("virtual/x", "there is no such slot: one that repeats has a `virtual_id`"),
+        ("0", "there is no such slot: a slot is a number"),
+    ],
 )
-async def test_a_slot_that_is_not_there_is_not_found(house: House, which: str) -> None:
+async def test_a_slot_that_is_not_there_is_not_found(house: House, which: str, says: str) -> None:
     await planned(house, HOURLY)
     asks = await plugin(house)
     answer = await house.client.patch(
         f"/calendar/slots/{which}/agent-update", json={"status": "finished"}, headers=asks.headers()
     )
-    problem(answer, 404, "not_found")
+    assert str(problem(answer, 404, "not_found")["detail"]).startswith(says)
+    assert await house.board.all("SELECT * FROM slot_reports") == []
 
 
 async def test_a_notice_is_an_event_and_a_comment_and_starts_nothing(house: House) -> None:
