@@ -11,6 +11,8 @@ tasks itself, never imports `orchestrator`, and never writes to the board but th
     callbacks              agents' routes
     operate                operators' routes
     reading                what can be read: a task, events
+    calendar               the calendar's own protocol
+    calendar_forms         what it takes and answers
     health                 alive and ready
     schemas, media         what answers and bodies hold, as JSON Schema
     openapi, examples      the table as an OpenAPI document, and a curl line for each row

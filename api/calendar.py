@@ -11,109 +11,25 @@ import re
 import secrets
 from collections.abc import Callable
 from datetime import date
-from typing import Annotated, Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from starlette.responses import Response
 
-from api import answers, bodies, schemas
+from api import answers, bodies
+from api import calendar_forms as forms
 from api.callers import without_any
 from api.endpoints import Call, Endpoint, answer
 from api.refusals import counted
 from blackboard import agenda, calendar_callers, instances, reported_slots, sync_chain, told_presence
 from blackboard.agenda import Day as Span
-from blackboard.agenda import Word
 from blackboard.board import Rows, Tx
 from blackboard.errors import Invalid
-from blackboard.forms import Day
-from blackboard.presence_reports import Word as Standing
 from blackboard.slot_records import zone_of
 
 P = ParamSpec("P")
 
 INSTANCE_HEADER, AGENT_HEADER = b"x-claw-identifier", b"x-agent-id"
-_NAME = r"[^\u0000-\u001f\u007f]{1,255}"
-Instance = Annotated[
-    Annotated[str, Field(pattern=f"^{_NAME}$")] | None,
-    Field(description="Who asks, as X-Claw-Identifier says it too; the token's name when neither does."),
-]
-AgentName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Of = Annotated[AgentName | None, Field(description="Which agent, as X-Agent-ID says it too.")]
-_TOLERANT = ConfigDict(extra="ignore")  # who speaks this protocol may say more than we know
-
-
-class SyncQuery(BaseModel):
-    """`?claw_identifier=…&since=TOKEN`."""
-
-    model_config = _TOLERANT
-    claw_identifier: Instance = None
-    since: Annotated[
-        Annotated[str, Field(max_length=255)] | None,
-        Field(description="The `syncToken` of the last answer: then only the difference to it is told."),
-    ] = None
-
-
-class DayQuery(BaseModel):
-    """`?date=YYYY-MM-DD`."""
-
-    model_config = _TOLERANT
-    date: Annotated[Day | None, Field(description="Which day, in the configured time zone; today when left out.")] = (
-        None
-    )
-    agent_id: Of = None
-    claw_identifier: Instance = None
-
-
-class SlotReport(BaseModel):
-    """How a slot stands that is worked on elsewhere."""
-
-    model_config = _TOLERANT
-    status: Annotated[Word, Field(description="How it stands.")]
-    started_at: Annotated[
-        Annotated[str, Field(max_length=64)] | None, Field(description="When it was begun; kept as it is.")
-    ] = None
-    actual_duration: Annotated[float | None, Field(ge=0, le=1e6, description="How many minutes it took.")] = None
-    claw_identifier: Instance = None
-
-
-class BeatReport(BaseModel):
-    """A sign of life."""
-
-    model_config = _TOLERANT
-    claw_identifier: Instance = None
-
-
-class StandingQuery(BaseModel):
-    """`?agent_id=NAME`."""
-
-    model_config = _TOLERANT
-    agent_id: Annotated[AgentName, Field(description="Which agent, as X-Agent-ID may say it too.")]
-    claw_identifier: Instance = None
-
-
-class StandingReport(BaseModel):
-    """Where an agent stands."""
-
-    model_config = _TOLERANT
-    agent_id: Annotated[AgentName, Field(description="Which agent, as X-Agent-ID may say it too.")]
-    status: Annotated[Standing, Field(description="Where it stands.")]
-    claw_identifier: Instance = None
-
-
-class NotifyReport(BaseModel):
-    """A message to an agent."""
-
-    model_config = _TOLERANT
-    agent_id: Annotated[AgentName, Field(description="For whom.")]
-    message: Annotated[str, Field(min_length=1, max_length=64 * 1024, description="What is said.")]
-    slot_id: Annotated[
-        Annotated[int, Field(ge=1, lt=2**63)] | Annotated[str, Field(max_length=255)] | None,
-        Field(description="The `id` or `virtual_id` of a slot: the message is kept on its task too."),
-    ] = None
-    task_description: Annotated[
-        Annotated[str, Field(max_length=1000)] | None, Field(description="What it is about.")
-    ] = None
-    claw_identifier: Instance = None
 
 
 def _agreed(call: Call, header: bytes, said: str | None, pattern: str, field: str) -> str | None:
@@ -131,11 +47,11 @@ def _agreed(call: Call, header: bytes, said: str | None, pattern: str, field: st
 
 
 def _instance(call: Call, said: str | None) -> str | None:
-    return _agreed(call, INSTANCE_HEADER, said, _NAME, "claw_identifier")
+    return _agreed(call, INSTANCE_HEADER, said, forms.NAME, "claw_identifier")
 
 
 def _agent(call: Call, said: str | None) -> str | None:
-    return _agreed(call, AGENT_HEADER, said, r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "agent_id")
+    return _agreed(call, AGENT_HEADER, said, forms.AGENT_NAME, "agent_id")
 
 
 def _let_in(call: Call) -> bool:
@@ -182,7 +98,7 @@ async def sync(call: Call) -> Response:
     """The agenda of the day, or the difference to the last answer."""
 
     async def work(token: bytes | None) -> Response:
-        query = bodies.parse(SyncQuery, None, {}, call.query, b"")
+        query = bodies.parse(forms.SyncQuery, None, {}, call.query, b"")
         instance, new = _instance(call, query.claw_identifier), secrets.token_urlsafe(18)
         zone = zone_of(call.api.config.time_zone)
 
@@ -199,7 +115,7 @@ async def day(call: Call) -> Response:
     """All slots of a day, in any status."""
 
     async def work(token: bytes | None) -> Response:
-        query = bodies.parse(DayQuery, None, {}, call.query, b"")
+        query = bodies.parse(forms.DayQuery, None, {}, call.query, b"")
         instance, agent = _instance(call, query.claw_identifier), _agent(call, query.agent_id)
         zone, now = zone_of(call.api.config.time_zone), call.api.board.clock.now()
         span = Span.of(date.fromisoformat(query.date), zone) if query.date else Span.now(now, zone)
@@ -220,7 +136,7 @@ async def report_slot(call: Call) -> Response:
     """How a slot stands that is worked on elsewhere."""
 
     async def work(token: bytes | None) -> Response:
-        report = await call.report(SlotReport)
+        report = await call.report(forms.SlotReport)
         which = call.slot if "slot" in call.scope["path_params"] else call.virtual
         return await _written(
             call, report, reported_slots.report, token, _instance(call, report.claw_identifier), which, report.status,
@@ -234,7 +150,7 @@ async def beat(call: Call) -> Response:
     """An instance lives."""
 
     async def work(token: bytes | None) -> Response:
-        report = await call.report(BeatReport)
+        report = await call.report(forms.BeatReport)
         return await _written(call, report, instances.beat, token, _instance(call, report.claw_identifier))
 
     return await _asked(call, work)
@@ -244,7 +160,7 @@ async def read_standing(call: Call) -> Response:
     """Where an agent stands."""
 
     async def work(token: bytes | None) -> Response:
-        query = bodies.parse(StandingQuery, None, {}, call.query, b"")
+        query = bodies.parse(forms.StandingQuery, None, {}, call.query, b"")
         instance, agent = _instance(call, query.claw_identifier), _agent(call, query.agent_id)
         now = call.api.board.clock.now()
         room = call.api.config.room(now)
@@ -257,7 +173,7 @@ async def report_standing(call: Call) -> Response:
     """An instance's word on an agent."""
 
     async def work(token: bytes | None) -> Response:
-        report = await call.report(StandingReport)
+        report = await call.report(forms.StandingReport)
         instance, agent = _instance(call, report.claw_identifier), _agent(call, report.agent_id)
         return await _written(call, report, told_presence.report, token, instance, agent, report.status)
 
@@ -268,7 +184,7 @@ async def notify(call: Call) -> Response:
     """A message to an agent."""
 
     async def work(token: bytes | None) -> Response:
-        report = await call.report(NotifyReport)
+        report = await call.report(forms.NotifyReport)
         agent = _agent(call, report.agent_id)
         return await _written(
             call, report, instances.notify, token, _instance(call, report.claw_identifier), str(agent), report.message,
@@ -279,8 +195,21 @@ async def notify(call: Call) -> Response:
 
 
 READS, WRITES = ("agent", "read"), ("agent", "operate")
-REFUSALS = ("illegal_move", "not_found")
-_REPORTED = {"status": "finished", "actual_duration": 25}
+
+
+def _of_report(path: str, said: str) -> Endpoint:
+    return Endpoint(
+        "PATCH",
+        path,
+        report_slot,
+        WRITES,
+        said,
+        forms.SlotReport,
+        answers=forms.CalendarSlot,
+        errors=("illegal_move", "not_found"),
+        example={"status": "finished", "actual_duration": 25},
+    )
+
 
 ENDPOINTS = (
     Endpoint(
@@ -289,8 +218,8 @@ ENDPOINTS = (
         sync,
         READS,
         "Today's slots of every agent, with what waits from before; `?since=` the last `syncToken` only the difference.",
-        SyncQuery,
-        answers=schemas.Synced,
+        forms.SyncQuery,
+        answers=forms.Synced,
         errors=(),
         example={"claw_identifier": "gateway-1"},
     ),
@@ -300,32 +229,18 @@ ENDPOINTS = (
         day,
         READS,
         "All slots of a day in any status: of the agent that X-Agent-ID names, of an agent's token its own.",
-        DayQuery,
-        answers=schemas.DaySlots,
+        forms.DayQuery,
+        answers=forms.DaySlots,
         errors=("not_found",),
         example={"date": "2026-01-31"},
     ),
-    Endpoint(
-        "PATCH",
+    _of_report(
         "/calendar/slots/{slot}/agent-update",
-        report_slot,
-        WRITES,
         "How a slot stands that is worked on elsewhere: its task here is held, or settled.",
-        SlotReport,
-        answers=schemas.CalendarSlot,
-        errors=REFUSALS,
-        example=_REPORTED,
     ),
-    Endpoint(
-        "PATCH",
+    _of_report(
         "/calendar/slots/virtual/{virtual}/agent-update",
-        report_slot,
-        WRITES,
         "The same for one time of a slot that repeats.",
-        SlotReport,
-        answers=schemas.CalendarSlot,
-        errors=REFUSALS,
-        example=_REPORTED,
     ),
     Endpoint(
         "GET",
@@ -333,8 +248,8 @@ ENDPOINTS = (
         read_standing,
         READS,
         "Where an agent stands, in one word.",
-        StandingQuery,
-        answers=schemas.Stands,
+        forms.StandingQuery,
+        answers=forms.Stands,
         errors=("not_found",),
         example={"agent_id": "writer"},
     ),
@@ -344,8 +259,8 @@ ENDPOINTS = (
         report_standing,
         WRITES,
         "An instance's word on where an agent stands; it holds for an hour.",
-        StandingReport,
-        answers=schemas.StandingKept,
+        forms.StandingReport,
+        answers=forms.StandingKept,
         errors=("not_found",),
         example={"agent_id": "writer", "status": "busy"},
     ),
@@ -355,8 +270,8 @@ ENDPOINTS = (
         notify,
         WRITES,
         "A message to an agent: an event, and on a slot's task a comment. It starts nothing.",
-        NotifyReport,
-        answers=schemas.Notified,
+        forms.NotifyReport,
+        answers=forms.Notified,
         errors=("not_found",),
         example={"agent_id": "writer", "message": "You have due slots."},
     ),
@@ -366,7 +281,7 @@ ENDPOINTS = (
         beat,
         WRITES,
         "An instance lives: kept with its time, shown by `orchestrator status`.",
-        BeatReport,
+        forms.BeatReport,
         errors=(),
         example={"claw_identifier": "gateway-1"},
     ),

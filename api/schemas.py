@@ -9,11 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from blackboard import agenda
 from blackboard.presence_reports import WORDS
 from blackboard.states import STATES
 
-SlotWord = Annotated[str, Field(json_schema_extra={"enum": list(agenda.WORDS)}, description="How a slot stands.")]
 Status = Annotated[str, Field(json_schema_extra={"enum": list(STATES)}, description="Where the task stands.")]
 Instant = Annotated[
     str, Field(description="UTC, like 2026-01-31T09:00:00.000Z.", examples=["2026-01-31T09:00:00.000Z"])
@@ -27,17 +25,19 @@ def _without_defaults(schema: dict[str, Any]) -> None:
         field.pop("default", None)  # here a default only says that the field may be absent
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """An answer: more may stand in it."""
+
     model_config = ConfigDict(extra="allow", json_schema_extra=_without_defaults)
 
 
-class Told(_Answer):
+class Told(Answer):
     """What is next."""
 
     next: Next
 
 
-class Made(_Answer):
+class Made(Answer):
     """What the task is now."""
 
     task: Number
@@ -84,14 +84,14 @@ class Born(Moved):
     child: Annotated[int, Field(ge=1, description="The number of the new task.")]
 
 
-class RefusedSlot(_Answer):
+class RefusedSlot(Answer):
     """A slot that was not taken, and why."""
 
     slot: str
     why: str
 
 
-class SlotsTaken(_Answer):
+class SlotsTaken(Answer):
     """What taking the slots in did."""
 
     added: Annotated[int, Field(ge=0, description="Slots that were not known.")]
@@ -101,7 +101,7 @@ class SlotsTaken(_Answer):
     next: Next
 
 
-class TaskLine(_Answer):
+class TaskLine(Answer):
     """Another task, in short."""
 
     id: Number
@@ -109,7 +109,7 @@ class TaskLine(_Answer):
     status: Status
 
 
-class Event(_Answer):
+class Event(Answer):
     """One line of the board's history."""
 
     id: Number
@@ -122,7 +122,7 @@ class Event(_Answer):
     data: Any
 
 
-class Events(_Answer):
+class Events(Answer):
     """A page of events."""
 
     events: list[Event]
@@ -130,7 +130,7 @@ class Events(_Answer):
     more: Annotated[bool, Field(description="Whether the page was full.")]
 
 
-class Output(_Answer):
+class Output(Answer):
     """What an attempt handed in."""
 
     id: Number
@@ -144,7 +144,7 @@ class Output(_Answer):
     created_at: Instant
 
 
-class OutputPage(_Answer):
+class OutputPage(Answer):
     """One output, with a page of its text."""
 
     id: Number
@@ -158,7 +158,7 @@ class OutputPage(_Answer):
     content_url: Annotated[str, Field(description="The path of its bytes.")]
 
 
-class Comment(_Answer):
+class Comment(Answer):
     """A remark."""
 
     id: Number
@@ -167,7 +167,7 @@ class Comment(_Answer):
     created_at: Instant
 
 
-class Attempt(_Answer):
+class Attempt(Answer):
     """One try at the task."""
 
     id: Number
@@ -180,7 +180,7 @@ class Attempt(_Answer):
     ended_at: Instant | None
 
 
-class Evidence(_Answer):
+class Evidence(Answer):
     """One run of one of the task's checks."""
 
     id: Number
@@ -197,7 +197,7 @@ class Evidence(_Answer):
     output_sha256: str | None
 
 
-class Task(_Answer):
+class Task(Answer):
     """A task, and the parts of it that `expand` named."""
 
     id: Number
@@ -235,7 +235,7 @@ class Task(_Answer):
 Standing = Annotated[str, Field(json_schema_extra={"enum": list(WORDS)}, description="Where an agent stands.")]
 
 
-class PresenceTaken(_Answer):
+class PresenceTaken(Answer):
     """What is kept, and until when."""
 
     agent: str
@@ -246,7 +246,7 @@ class PresenceTaken(_Answer):
     next: Next
 
 
-class Said(_Answer):
+class Said(Answer):
     """One word of one source."""
 
     status: Standing
@@ -256,7 +256,7 @@ class Said(_Answer):
     detail: str | None
 
 
-class Presence(_Answer):
+class Presence(Answer):
     """Where an agent stands."""
 
     agent: str
@@ -268,7 +268,7 @@ class Presence(_Answer):
     reports: Annotated[list[Said], Field(description="Everything that is said of it and has not expired.")]
 
 
-class Lateness(_Answer):
+class Lateness(Answer):
     """How late the daemon's loop was: at its last step, at worst since the start, and what counts as late."""
 
     late_seconds: float
@@ -276,79 +276,20 @@ class Lateness(_Answer):
     interval_seconds: float
 
 
-class Alive(_Answer):
+class Alive(Answer):
     """The process answers. `tick` is null where no loop runs beside the API."""
 
     alive: Literal[True]
     tick: Lateness | None
 
 
-class Ready(_Answer):
+class Ready(Answer):
     """The daemon does its work."""
 
     ready: Literal[True]
 
 
-class CalendarSlot(_Answer):
-    """A slot as it stands."""
-
-    id: Annotated[int | None, Field(description="Null of a slot that repeats.")]
-    virtual_id: Annotated[str | None, Field(description="Of one time of a slot that repeats, else null.")]
-    agent_id: str
-    slot_type: str
-    estimated_duration: Annotated[float, Field(ge=0, description="Minutes.")]
-    scheduled_at: Instant
-    status: SlotWord
-    priority: int
-    event_type: str | None
-    event_data: dict[str, Any] | None
-    task_id: Annotated[int | None, Field(description="Its task on the board.")]
-    started_at: Annotated[str | None, Field(description="As it was reported from elsewhere.")]
-    actual_duration: Annotated[float | None, Field(description="Minutes, as it was reported from elsewhere.")]
-
-
-class Synced(_Answer):
-    """The slots, or the difference: to be applied in its order."""
-
-    full: Annotated[bool, Field(description="Whether `schedules` holds everything; else `diff` what has changed.")]
-    schedules: dict[str, list[CalendarSlot]] = {}
-    diff: list[dict[str, Any]] = []
-    syncToken: Annotated[str, Field(min_length=1, description="The `since` of the next question.")]
-    date: Annotated[str, Field(description="The day.")]
-
-
-class DaySlots(_Answer):
-    """The slots of a day."""
-
-    date: str
-    slots: list[CalendarSlot]
-
-
-class Stands(_Answer):
-    """Where an agent stands."""
-
-    agent_id: str
-    status: Standing
-    because: Annotated[str | None, Field(description="One sentence; null where there is nothing to say.")]
-
-
-class StandingKept(_Answer):
-    """What is kept, and until when."""
-
-    agent_id: str
-    status: Standing
-    expires_at: Instant
-
-
-class Notified(_Answer):
-    """Where the message is kept."""
-
-    agent: str
-    task: Annotated[int | None, Field(description="The task it is a comment of.")]
-    next: Next
-
-
-class Problem(_Answer):
+class Problem(Answer):
     """An error: RFC 9457. Other facts stand beside these, such as `found` and `allowed`."""
 
     type: Annotated[str, Field(pattern="^urn:blackboard:problem:[a-z_]+$")]
