@@ -3,7 +3,7 @@
 Knows nothing of processes, HTTP, prompts' words or calendars' protocols.
 
     errors, clock, states, record   pure facts everybody may import
-    board, migrations, lock         the file: one writer, readers, its shape, one daemon
+    board, writer, migrations, lock the file: one writer, readers, its shape, one daemon
     move, verbs, families           every move of a task, and what follows for its relatives
     gates, claims, policy           decisions: may it be claimed?, by whom?, try again?
     attempts, agents, journal       what happens around a move: processes' facts, who works, what was said
