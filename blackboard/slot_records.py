@@ -166,4 +166,6 @@ def first(scheduled_at: str) -> datetime | None:
             f"scheduled_at {scheduled_at!r} of a slot that repeats is its first time: write a date and a time without an offset, "
             "2026-01-31T09:00, in the schedule's zone"
         ) from None
+    if found.year not in recurring.YEARS:
+        raise Invalid(f"scheduled_at {scheduled_at!r} is too far away: a slot that repeats begins from 1900 on")
     return found

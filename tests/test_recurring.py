@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+from dateutil.rrule import rrulestr
 
 from blackboard import recurring
 from blackboard.errors import Invalid
@@ -100,8 +101,58 @@ def test_what_a_rule_means(rule: str, starts: str | None, times: list[str]) -> N
         ("FREQ=DAILY;BYHOUR=25", "2026-01-01T00:00", "is no RRULE"),
         ("FREQ=DAILY;WHAT=1", "2026-01-01T00:00", "is no RRULE"),
         ("FREQ=DAILY;UNTIL=tomorrow", "2026-01-01T00:00", "is no RRULE"),
+        ("FREQ=DAILY;INTERVAL=0", "2026-01-01T00:00", "INTERVAL is a whole number from 1 to 10000"),
+        ("FREQ=DAILY;INTERVAL=-1", "2026-01-01T00:00", "INTERVAL is a whole number"),
+        ("FREQ=DAILY;COUNT=0", "2026-01-01T00:00", "COUNT is a whole number from 1 to 10000"),
+        ("FREQ=HOURLY;COUNT=99999", "2026-01-01T00:00", "COUNT is a whole number"),
+        ("FREQ=HOURLY;BYSETPOS=2", "2026-01-01T00:00", "an hour has no BYSETPOS"),
+        ("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "2026-01-01T00:00", "its time never comes"),
+        ("FREQ=HOURLY;COUNT=5;BYMONTH=2;BYMONTHDAY=30", "2026-01-01T00:00", "its time never comes"),
+        ("FREQ=DAILY;INTERVAL=7;BYDAY=TU", "2026-01-05T00:00", "its time never comes"),
     ],
 )
 def test_what_is_no_rule_is_refused_with_a_sentence(rule: str, starts: str | None, words: str) -> None:
     with pytest.raises(Invalid, match=words):
         recurring.check(rule, wall(starts))
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+@pytest.mark.parametrize("until", ["99991231T235959Z", "99991231T235959", "99991231", "00010101T000000Z"])
+def test_an_end_at_the_end_of_time_is_an_end(zone: str, until: str) -> None:
+    rule, starts = f"FREQ=DAILY;UNTIL={until}", "2026-01-01T12:00"
+    recurring.check(rule, wall(starts))
+    found = of(rule, zone, "2026-02-01T00:00+00:00", "2026-02-02T23:00+00:00", starts=starts)
+    assert len(found) == (2 if until.startswith("9") else 0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "starts"),
+    [
+        ("FREQ=HOURLY;INTERVAL=5", "1971-03-04T01:30"),
+        ("FREQ=HOURLY;INTERVAL=7;BYDAY=MO,TU;BYMINUTE=0,20", "1999-12-31T23:10"),
+        ("FREQ=DAILY;INTERVAL=3", "1980-02-29T06:00"),
+        ("FREQ=DAILY;BYMONTH=2,3;BYHOUR=4,9", "2001-01-01T00:00"),
+        ("FREQ=WEEKLY;INTERVAL=2;BYDAY=SU,MO,FR;WKST=SU", "1990-05-18T05:00"),
+        ("FREQ=WEEKLY;INTERVAL=3;BYDAY=SU,MO;WKST=MO", "1990-05-20T05:00"),
+        ("FREQ=MONTHLY;INTERVAL=2;BYDAY=2WE", "1970-01-14T08:00"),
+    ],
+)
+def test_a_rule_that_began_long_ago_means_the_same_and_is_not_counted_from_there(
+    rule: str, starts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[datetime] = []
+
+    def asked(text: str, *, dtstart: datetime) -> object:
+        begun.append(dtstart)
+        return rrulestr(text, dtstart=dtstart)
+
+    monkeypatch.setattr(recurring, "rrulestr", asked)
+    for begin in ("2026-01-30T00:00+00:00", "2026-02-10T17:31+00:00", "2026-03-01T12:00+00:00"):
+        first = datetime.fromisoformat(begin)
+        last = first + timedelta(days=60)
+        whole = rrulestr(rule, dtstart=datetime.fromisoformat(starts))
+        expected = whole.between(first.replace(tzinfo=None), last.replace(tzinfo=None))
+        found = recurring.times(rule, ZoneInfo("UTC"), wall(starts), first, last)
+        assert [each.replace(tzinfo=None) for each in found] == expected != []
+    if "MONTHLY" not in rule:
+        assert min(begun) > datetime(2025, 12, 1)
