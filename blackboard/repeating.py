@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from blackboard import journal, recurring, slot_records, verbs
 from blackboard.board import Rows, Tx
-from blackboard.clock import from_text, plus, to_text
+from blackboard.clock import from_text, plus, seconds_between, to_text
 from blackboard.occurrences import Slot, cancel_pending, post
 from blackboard.policy import Policies
 from blackboard.slot_records import DROPPED_STATUSES, OPEN_STATUSES, SlotRecord, Wish, zone_of
@@ -33,24 +33,50 @@ def follow(tx: Tx, slot: Slot, zone: ZoneInfo, *, changed: bool = False) -> list
         cancel_pending(tx, slot.id, slot.actor, f"its slot is {slot.record.status}")
     if slot.record.status not in OPEN_STATUSES or slot.record.repeat is None:
         return []
-    row = tx.one(POSTED_UNTIL, id=slot.id)
-    since = (row["posted_until"] if row is not None else None) or tx.now
     until = plus(tx.now, HORIZON)
+    since = _since(tx, slot, until)
     if since >= until:
         return []
-    starts = slot_records.first(slot.record.scheduled_at)
-    found = recurring.times(slot.record.repeat, zone, starts, from_text(since), from_text(until))
-    times = [to_text(each) for each in found]
+    coming = _times(slot, zone, max(since, tx.now), until)
+    late = _times(slot, zone, since, tx.now)
     if changed:
-        _take_back(tx, slot, keep=set(times))
-    late = [each for each in times if each <= tx.now]
+        _take_back(tx, slot, keep={*late, *coming})
+    if more := len(late) == recurring.MOST:
+        late = [late[0], *_newest(slot, zone, since, tx.now)]
     made_up = _made_up(tx, slot, late)
     if len(made_up) < len(late):
-        _tell_missed(tx, slot, [each for each in late if each not in made_up])
-    tx.run(SET_POSTED_UNTIL, id=slot.id, until=until)
-    taken = {row["occurrence"] for row in tx.all(TAKEN, slot=slot.id, since=min(times, default=until))}
-    wanted = [*made_up, *times[len(late) :]]
+        _tell_missed(tx, slot, [each for each in late if each not in made_up], more=more)
+    # What was cut off is looked at from there the next time.
+    tx.run(SET_POSTED_UNTIL, id=slot.id, until=coming[-1] if len(coming) == recurring.MOST else until)
+    taken = {row["occurrence"] for row in tx.all(TAKEN, slot=slot.id, since=min([*late, *coming], default=until))}
+    wanted = [*made_up, *coming]
     return [post(tx, slot, each, each) for each in wanted if each not in taken]
+
+
+def _since(tx: Tx, slot: Slot, until: str) -> str:
+    """Up to where the slot is done. Not beyond what is posted ahead: then the clock was wrong, and was set back."""
+    row = tx.one(POSTED_UNTIL, id=slot.id)
+    since = (row["posted_until"] if row is not None else None) or tx.now
+    return str(since if since <= until else tx.now)
+
+
+def _times(slot: Slot, zone: ZoneInfo, since: str, until: str) -> list[str]:
+    """The times of its rule after one instant and up to another, at most recurring.MOST."""
+    starts = slot_records.first(slot.record.scheduled_at)
+    found = recurring.times(str(slot.record.repeat), zone, starts, from_text(since), from_text(until))
+    return [to_text(each) for each in found]
+
+
+def _newest(slot: Slot, zone: ZoneInfo, since: str, now: str) -> list[str]:
+    """The newest of more times than are looked at in one question: at least as many as may be made up for."""
+    many, few, found = since, now, list[str]()
+    for _ in range(64):  # each halves the time between two instants
+        middle = plus(many, seconds_between(many, few) / 2)
+        found = _times(slot, zone, middle, now)
+        if MOST_MADE_UP <= len(found) < recurring.MOST:
+            break
+        many, few = (many, middle) if len(found) < MOST_MADE_UP else (middle, few)
+    return found
 
 
 TAKEN = "SELECT occurrence FROM tasks WHERE slot_id = :slot AND occurrence >= :since"
@@ -68,9 +94,9 @@ def _take_back(tx: Tx, slot: Slot, keep: set[str]) -> None:
             verbs.cancel(tx, row["id"], actor=slot.actor, reason=f"its slot is {slot.record.repeat} now")
 
 
-def _tell_missed(tx: Tx, slot: Slot, times: list[str]) -> None:
+def _tell_missed(tx: Tx, slot: Slot, times: list[str], *, more: bool) -> None:
     when = times[0] if len(times) == 1 else f"{times[0]} to {times[-1]}"
-    count = "1 time" if len(times) == 1 else f"{len(times)} times"
+    count = "1 time" if len(times) == 1 else f"{'more than ' if more else ''}{len(times)} times"
     journal.tell(
         tx, "slot_missed", actor=slot.actor, agent_id=slot.agent, slot_id=slot.id,
         reason=f"{count} of {slot.record.uid} passed without a task ({when}): missed = {slot.record.missed}",
@@ -80,18 +106,27 @@ def _tell_missed(tx: Tx, slot: Slot, times: list[str]) -> None:
 
 # --- going on, day by day -------------------------------------------------------------------------------------------
 
-ENDING = "SELECT * FROM slots WHERE repeat IS NOT NULL AND removed_at IS NULL AND posted_until < :until ORDER BY posted_until"
+# Posted further than any look ahead goes: the clock was set back since.
+ENDING = """
+SELECT * FROM slots WHERE repeat IS NOT NULL AND removed_at IS NULL AND posted_until < :until
+UNION ALL
+SELECT * FROM slots WHERE repeat IS NOT NULL AND removed_at IS NULL AND posted_until > :beyond ORDER BY posted_until
+"""
 
 
 def ending(rows: Rows, now: str) -> bool:
     """Whether a slot's rule has to go on."""
-    return rows.one(ENDING, until=plus(now, AGAIN_BEFORE)) is not None
+    return rows.one(ENDING, **_bounds(now)) is not None
+
+
+def _bounds(now: str) -> dict[str, str]:
+    return {"until": plus(now, AGAIN_BEFORE), "beyond": plus(now, HORIZON + AGAIN_BEFORE)}
 
 
 def go_on(tx: Tx, policies: Policies) -> list[int]:
     """Post what every slot that repeats plans for the next day; the new tasks."""
     posted: list[int] = []
-    for row in tx.all(ENDING, until=plus(tx.now, AGAIN_BEFORE)):
+    for row in tx.all(ENDING, **_bounds(tx.now)):
         slot = _slot_of(row, policies)
         before = len(posted)
         posted += follow(tx, slot, zone_of(row["time_zone"]))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from blackboard import claims, contracts, explaining, planned, repeating, slots, tokens, verbs
+from blackboard import claims, contracts, explaining, planned, recurring, repeating, slots, tokens, verbs
 from blackboard.board import Board, Tx
 from blackboard.clock import from_text, plus
 from blackboard.gates import Room
@@ -151,6 +151,46 @@ async def test_times_that_were_not_even_posted_are_decided_on_too(
     assert len([each for each in await times(board) if float(each) <= 72]) == made_up
     passed = await board.all("SELECT data FROM events WHERE verb = 'slot_missed'")
     assert len(passed) == (0 if missed == "run_all" else 1)
+
+
+async def test_after_an_outage_of_more_times_than_are_looked_at_the_slot_goes_on(
+    board: Board, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recurring, "MOST", 150)  # a day of this rule has 96
+    await take(board, every("*/15 * * * *", missed="run_all"))
+    clock.go_on(30 * DAY)
+
+    posted = await board.write(repeating.go_on, Policies())
+
+    late = [each for each in await times(board) if float(each) > 24]
+    assert len(late) == len(posted) == repeating.MOST_MADE_UP + 96
+    assert [late[0], late[-1]] == ["695.25", "744"]  # the newest of what was missed, and all of the next day
+    (said,) = await reasons(board, "slot_missed")
+    assert "more than " in said and "2026-02-01T09:15:00.000Z to 2026-03-01T08:00:00.000Z" in said
+
+
+async def test_a_day_of_more_times_than_are_looked_at_is_posted_one_part_after_the_other(
+    board: Board, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recurring, "MOST", 30)
+    await take(board, every("*/15 * * * *", missed="run_all"))
+    while await board.read(repeating.ending, clock.now()):
+        await board.write(repeating.go_on, Policies())
+    assert len(await times(board)) >= 48
+    await goes_on(board, clock, 24)
+    assert [each for each in await times(board) if float(each) <= 24] == [f"{n / 4:g}" for n in range(1, 97)]
+
+
+async def test_a_clock_that_was_ahead_and_was_set_back_stops_no_rule(board: Board, clock: FakeClock) -> None:
+    clock.jump_to("2036-01-31T09:00:00.000Z")
+    await take(board, every("0 * * * *"))
+    clock.jump_to(START)
+
+    assert await board.read(repeating.ending, clock.now())
+    await board.write(repeating.go_on, Policies())
+
+    assert (await times(board))[:24] == [str(hour) for hour in range(1, 25)]
+    assert not await board.read(repeating.ending, clock.now())
 
 
 async def test_at_most_so_many_of_all_are_made_up_for_and_the_newest(board: Board, clock: FakeClock) -> None:
@@ -311,6 +351,12 @@ async def test_a_promise_that_cannot_be_kept_is_refused(board: Board, record: di
     assert words in sentence
 
 
+async def test_a_slot_that_repeats_begins_in_an_age_that_can_be_counted(board: Board) -> None:
+    for year in ("0001", "1899", "9999"):
+        taken = await take(board, every("0 9 * * *", scheduled_at=f"{year}-12-31T23:59"))
+        assert "begins from 1900 on" in taken.refused[0][1]
+
+
 async def test_the_questions_of_each_tick_read_only_what_they_must(board: Board) -> None:
     """No question walks through tasks that are over, however many there are."""
     for question in (
@@ -319,7 +365,9 @@ async def test_the_questions_of_each_tick_read_only_what_they_must(board: Board)
         contracts.BEFORE,
         repeating.ENDING,
     ):
-        given = {name: START for name in ("now", "until", "since", "due_at", "series") if f":{name}" in question}
+        given = {
+            name: START for name in ("now", "until", "beyond", "since", "due_at", "series") if f":{name}" in question
+        }
         plan = [row["detail"] for row in await board.all(f"EXPLAIN QUERY PLAN {question}", **given)]
         assert not any(
             step.startswith("SCAN") and "slots_not_queued" not in step and "MERGE" not in step for step in plan
