@@ -18,6 +18,7 @@ import icalendar
 import recurring_ical_events  # type: ignore[import-untyped]
 from icalendar import Calendar, Component
 
+from blackboard import recurring
 from blackboard.clock import to_text
 from blackboard.errors import Invalid
 
@@ -132,7 +133,7 @@ def _problem(event: Component) -> str | None:
         when = _when(event, name)
         if zone and isinstance(when, datetime) and when.tzinfo is None:
             return f"{name}: the zone {zone!r} is not known, and the calendar does not describe it"
-    return next((said for rule in _rules(event) if (said := _too_often(rule))), None)
+    return next((said for rule in _rules(event) if (said := _too_often(rule) or _endless(rule, event))), None)
 
 
 MATTERS = frozenset({"DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE", "RECURRENCE-ID"})
@@ -150,6 +151,21 @@ def _too_often(rule: Mapping[str, Any]) -> str | None:
         a_day *= len(rule.get(name, ())) or 1
     if frequency in TOO_OFTEN or a_day > MOST_A_DAY:
         return f"its rule means more than {MOST_A_DAY} times a day: for work that often write a cron line"
+    return None
+
+
+def _endless(rule: Any, event: Component) -> str | None:
+    """Why the next time of a rule would be looked for without end: nobody else would ever be read again."""
+    starts = _when(event, "DTSTART")
+    begin = (
+        starts.replace(tzinfo=None) if isinstance(starts, datetime) else datetime.combine(starts or date.max, time())
+    )
+    if begin.year not in recurring.YEARS:
+        return f"its DTSTART {begin:%Y-%m-%d} is too far away: an event that repeats begins from 1900 on"
+    try:
+        recurring.check(rule.to_ical().decode(), begin)
+    except Invalid as refusal:
+        return refusal.sentence.replace("repeat ", "its rule ", 1)
     return None
 
 

@@ -213,6 +213,23 @@ async def test_a_bad_event_is_refused_by_itself(watched: Watched) -> None:
     assert len(await watched.told("slot_refused")) == 5
 
 
+@pytest.mark.parametrize(
+    ("at", "rule", "words"),
+    [
+        ("20260323T090000Z", "FREQ=DAILY;INTERVAL=-1", "INTERVAL is a whole number from 1"),
+        ("20260323T090000Z", "FREQ=DAILY;INTERVAL=0", "INTERVAL is a whole number from 1"),
+        ("20260323T090000Z", "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "its time never comes"),
+        ("00010101T000000", "FREQ=HOURLY", "its DTSTART 1-01-01 is too far away"),
+    ],
+)
+def test_an_event_whose_next_time_would_be_looked_for_without_end_is_refused(at: str, rule: str, words: str) -> None:
+    text = ics(event("bomb", at, f"\nRRULE:{rule}"), event("good", "20260323T090000Z"))
+    found = ics_events.read(text, zone=ZoneInfo("UTC"), begin=WEEK, until=WEEK + timedelta(days=2))
+    assert [each.uid for each in found.occurrences] == ["good"]
+    ((which, why),) = found.refused
+    assert which == "event bomb (bomb)" and words in why
+
+
 async def test_an_event_for_nobody_is_told_once(tmp_path: Path, board: Board, clock: FakeClock) -> None:
     file = tmp_path / "team.ics"
     watched = Watched(board, settings(tmp_path, team=calendar(file, agent=None)), file)
