@@ -18,13 +18,16 @@ ALIKE = frozenset(
 )  # fmt: skip
 LONGEST = 1000  # characters of a sentence that are looked at
 
+# Each begins where a word does, or looks at a bounded part of it: one long word takes no longer than many short ones.
 _TAKEN_OUT = (
-    re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>)]+"),  # addresses
-    re.compile(r"(?:[a-z]:|[\w.~-]+)?(?:[\\/][\w.@%+~:-]+)+[\\/]?"),  # paths
+    re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s'\"<>)]+"),  # addresses
+    re.compile(r"(?:[a-z]:|(?<![\w.~-])[\w.~-]+)?(?:[\\/][\w.@%+~:-]+)+[\\/]?"),  # paths
     re.compile(r"\d{4}-\d\d-\d\d(?:[t ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(?: ?(?:z|[+-]\d\d:?\d\d)\b)?"),  # times
     re.compile(r"\b[0-9a-f]{8,}\b"),
     re.compile(r"\b[\w-]{32,}\b"),
-    re.compile(r"[a-z_-]*\d(?:[\w-]|[.,:+](?=\d))*"),  # numbers, and words with a number in them: ids, UUIDs, hex
+    re.compile(
+        r"(?:(?<![a-z_-])[a-z_-]+)?\d(?:[\w-]|[.,:+](?=\d))*"
+    ),  # numbers, and words with a number in them: ids, UUIDs, hex
 )
 _SEVERAL = re.compile(r"#(?:[\s,;:*-]*#)+")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import timeit
+
 import pytest
 
 from blackboard.fingerprints import ALIKE, fingerprint, normalised
@@ -68,3 +70,10 @@ def test_who_only_waited_has_none() -> None:
 
 def test_a_huge_sentence_takes_no_time() -> None:
     assert len(normalised("a-" * 1_000_000 + "/" * 1_000_000)) <= 1000
+
+
+@pytest.mark.parametrize("piece", ["a", "a.", "a-", "abcdef01", "1", "1-", "~"])
+def test_one_long_word_takes_hardly_longer_than_many_short_ones(piece: str) -> None:
+    """They are looked at inside a transaction."""
+    words = min(timeit.repeat(lambda: normalised("word by word " * 300), number=1, repeat=5))
+    assert min(timeit.repeat(lambda: normalised(piece * 4000), number=1, repeat=5)) < 30 * words
