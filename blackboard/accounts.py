@@ -52,7 +52,10 @@ def believable(now: str, said: str | float | None) -> str | None:
     try:
         at = plus(now, float(said))
     except ValueError:
-        at = to_text(datetime.fromisoformat(str(said)))
+        try:
+            at = to_text(datetime.fromisoformat(str(said)))
+        except OverflowError:  # its offset leads beyond the last day there is
+            return None
     return at if now < at <= plus(now, FARTHEST) else None
 
 

@@ -92,9 +92,12 @@ def _day(value: object) -> str | None:
     if value is None:
         return None
     try:
-        return date.fromisoformat(str(value)).isoformat()
+        day = date.fromisoformat(str(value))
     except ValueError:
         raise Invalid(f"date {value!r} is not a day: write YYYY-MM-DD") from None
+    if day.year < 1000:  # in some zones the midnight of the first day there is would be before it
+        raise Invalid(f"date {value!r} is not a day of ours: write YYYY-MM-DD, from the year 1000 on")
+    return day.isoformat()
 
 
 def kind(value: object) -> str:

@@ -351,7 +351,8 @@ async def test_resuming_lifts_a_limit_and_one_goes_first(board: Board) -> None:
 @pytest.mark.parametrize("role", ["executor", "reviewer"])
 @pytest.mark.parametrize(
     ("said", "least", "most"),
-    [("90", 90, 90), (90, 90, 90), ("2026-01-31T10:00:00+00:30", 1800, 1800), ("2020-01-01T00:00:00Z", 45, 60), (None, 45, 60)],
+    [("90", 90, 90), (90, 90, 90), ("2026-01-31T10:00:00+00:30", 1800, 1800), ("2020-01-01T00:00:00Z", 45, 60), (None, 45, 60),
+     ("9999-12-31T23:59:59-14:00", 45, 60)],
 )  # fmt: skip
 async def test_an_agent_may_say_that_it_is_limited(
     board: Board, role: str, said: Any, least: float, most: float

@@ -187,6 +187,7 @@ WRONG: list[tuple[object, str]] = [
     (full() | {"syncToken": 7}, "syncToken is a number"),
     (day("tomorrow"), "date 'tomorrow' is not a day: write YYYY-MM-DD"),
     (day("2026-02-30"), "date '2026-02-30' is not a day"),
+    (day("0001-01-01"), "from the year 1000 on"),
     (day("2026-01-31") | {"dat": 1}, "unknown key 'dat'"),
     ('{"full": true, "schedules": {"ada": [', "is not valid JSON"),
     ("7", "holds no slots"),
