@@ -139,8 +139,7 @@ def _verified(tx: Tx, task_id: int) -> None:
     tx.run(PROVED, id=task_id, proof="passed")
     if get(tx, task_id)["review"] == "auto":
         verbs.approve(tx, task_id, actor="engine:policy", reason="review = auto, and its checks have passed")
-    reviews.hand_over_hopeless(tx, task_id)
-    verbs.hold_if_spent(tx, task_id)
+    verbs.begin_review(tx, task_id)
 
 
 def sentence(row: Record, ended: Found | Record) -> str:

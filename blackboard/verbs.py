@@ -133,11 +133,16 @@ def submit(tx: Tx, attempt: Record, *, actor: str, detail: str | None = None, ta
         return status
     if task["review"] == "auto":
         status = approve(tx, task["id"], actor="engine:policy", reason="review = auto")
-    reviews.hand_over_hopeless(tx, task["id"])
-    if circle := loops.unchanged(tx, task["id"]):
-        reviews.hand_over(tx, task["id"], circle)
-    hold_if_spent(tx, task["id"])
+    begin_review(tx, task["id"])
     return status
+
+
+def begin_review(tx: Tx, task_id: int) -> None:
+    """A review begins, of what has passed its checks where it has some: it is a person's at once where an agent's is no use."""
+    reviews.hand_over_hopeless(tx, task_id)
+    if circle := loops.unchanged(tx, task_id):
+        reviews.hand_over(tx, task_id, circle)
+    hold_if_spent(tx, task_id)
 
 
 def block(tx: Tx, attempt: Record, *, actor: str, kind: str, question: str, task: sqlite3.Row | None = None) -> str:

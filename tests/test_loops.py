@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from blackboard import claims, journal, move, tokens, verbs
+from blackboard import claims, journal, move, proofs, tokens, verbs
 from blackboard.board import Board, Rows, Tx
+from blackboard.checks import Check
 from blackboard.gates import Room
 from blackboard.policy import Policy
 from tests import scenes
@@ -132,13 +133,22 @@ def handed_in(tx: Tx, task: int, *contents: str) -> None:
     scenes.see_off(tx, task)
 
 
+def passes_its_checks(tx: Tx) -> None:
+    for check in proofs.begin(tx, 9):
+        proofs.finish(tx, check, proofs.Found("passed", exit_code=0))
+
+
+@pytest.mark.parametrize("checks", [[], [Check(run="true")]])
 @pytest.mark.parametrize("review", ["human", "agent:eve"])
-async def test_the_second_unchanged_round_is_a_persons(board: Board, clock: FakeClock, review: str) -> None:
-    task = await board.write(scenes.post, policy=FOR_EVER.but({"review": review}))
+async def test_the_second_unchanged_round_is_a_persons(
+    board: Board, clock: FakeClock, review: str, checks: list[Check]
+) -> None:
+    task = await board.write(scenes.post, policy=FOR_EVER.but({"review": review}), checks=checks)
     seen = []
     for contents in (("iron", "wood"), ("wood", "iron"), ("iron", "wood")):
         clock.go_on(1)
         await board.write(handed_in, task, *contents)
+        await board.write(passes_its_checks)
         seen.append((await board.read(move.get, task))["handed_over"])  # type: ignore[arg-type]
         if not seen[-1]:
             await board.write(verbs.reject, task, actor="person:root", remark="no")
