@@ -1,7 +1,8 @@
 """Git, as far as workspaces need it: what a repository says, what a working tree holds that is nowhere else.
 
 Blocking: a thread's work. Every call has a time limit, never asks for a password, and runs no program that the
-repository itself names. Changes nothing but git's own note of a worktree whose folder is gone.
+repository itself names: whoever worked in a folder may have said there what git is to run, and we are in no sandbox.
+Changes nothing but git's own note of a worktree whose folder is gone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ NO_QUESTIONS: Mapping[str, str] = {
     "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "false", "SSH_ASKPASS": "false", "SSH_ASKPASS_REQUIRE": "never",
     "GIT_OPTIONAL_LOCKS": "0", "GIT_PAGER": "cat", "GCM_INTERACTIVE": "never",
 }  # fmt: skip
+NO_FETCH: Mapping[str, str] = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}  # of objects that are missing
+SUBMODULE = "160000 "  # the mode of its entry in the index
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_CONFIG_HOME")
 IN_THE_MIDDLE = {
     "rebase-merge": "a rebase", "rebase-apply": "a rebase", "MERGE_HEAD": "a merge", "CHERRY_PICK_HEAD": "a cherry-pick",
@@ -29,9 +32,12 @@ class GitError(Exception):
     """Git did not do it; str() is what it said."""
 
 
-def git(where: Path, *words: str, seconds: float = SECONDS) -> str:
-    """What `git -C where words` prints; GitError when it fails, is not there or takes too long."""
-    env = {name: os.environ[name] for name in INHERITED if name in os.environ} | dict(NO_QUESTIONS)
+def git(where: Path, *words: str, config: Mapping[str, str] | None = None, seconds: float = SECONDS) -> str:
+    """What `git -C where words` prints; GitError when it fails, is not there or takes too long. `config`: counts before all."""
+    env = {name: os.environ[name] for name in INHERITED if name in os.environ} | {**NO_QUESTIONS, **NO_FETCH}
+    env["GIT_CONFIG_COUNT"] = str(len(config or {}))
+    for number, (key, value) in enumerate((config or {}).items()):
+        env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     command = ["git", "-C", str(where), "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", *words]
     try:
         process = subprocess.Popen(  # noqa: S603 - a list of ours, no shell
@@ -118,11 +124,22 @@ class Held(NamedTuple):
 
 
 def held(path: Path) -> Held | None:
-    """What a git working tree holds that would be lost with its folder; None: nothing.
+    """What a git working tree, or a submodule in it, holds that would be lost with its folder; None: nothing.
 
     Not committed, in the middle of something, on no branch; in a clone of its own also what no remote has. Ignored files
     do not count. GitError when it cannot be known.
     """
+    left = [path]
+    while left:
+        tree = left.pop()
+        if (found := _held(tree)) is not None:
+            return found
+        left += _submodules(tree)
+    return None
+
+
+def _held(path: Path) -> Held | None:
+    """The same of one tree, whatever its submodules hold."""
     status = f"git -C {path} status"
     if not os.path.samefile(git(path, "rev-parse", "--show-toplevel").strip(), path):
         raise GitError("its .git leads nowhere")
@@ -133,13 +150,15 @@ def held(path: Path) -> Held | None:
     for name, what in IN_THE_MIDDLE.items():
         if (own / name).exists():
             return Held(f"it is in the middle of {what}", status)
-    changed = len(git(path, "status", "--porcelain", "--untracked-files=all", "--ignore-submodules=none").splitlines())
+    # Of a submodule only which commit it is at: git would look into it with that one's own configuration.
+    look = ("status", "--porcelain", "--untracked-files=all", "--ignore-submodules=dirty")
+    changed = len(git(path, *look, config=_without_filters(path)).splitlines())
     if changed:
         return Held(f"{changed} files in it are changed or new and not committed", status)
     elsewhere = ["--branches", "--remotes", "--tags"]
     if os.path.samefile(own, shared):  # a clone: its branches go with it
         elsewhere = ["--remotes"]
-        if git(path, "stash", "list").strip():
+        if git(path, "for-each-ref", "--format=x", "refs/stash").strip():
             return Held("it has a stash", f"git -C {path} stash list")
         lonely = _count(path, "--branches", "--tags", "HEAD", "--not", *elsewhere)
     else:
@@ -149,6 +168,21 @@ def held(path: Path) -> Held | None:
             f"{lonely} commits in it are on no other branch or remote", f"git -C {path} log --oneline -{lonely}"
         )
     return None
+
+
+def _without_filters(path: Path) -> dict[str, str]:
+    """The settings under which git runs none of the programs that change a file's content on its way in."""
+    keys = git(path, "config", "-z", "--list", "--name-only").split("\0")
+    names = {key.partition(".")[2].rpartition(".")[0] for key in keys if key.startswith("filter.")} - {""}
+    off = {"process": "", "clean": "", "required": "false"}
+    return {f"filter.{name}.{key}": value for name in sorted(names) for key, value in off.items()}
+
+
+def _submodules(path: Path) -> list[Path]:
+    """The submodules of a tree that have been fetched."""
+    entries = git(path, "ls-files", "--stage", "-z").split("\0")
+    found = [path / entry.partition("\t")[2] for entry in entries if entry.startswith(SUBMODULE)]
+    return [each for each in found if is_tree(each)]
 
 
 def _count(path: Path, *words: str) -> int:
