@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator import worktrees
 from orchestrator.config import Settings
 from orchestrator.config_agent import AgentConfig
 from orchestrator.runners.runner import Place
@@ -34,7 +35,7 @@ MOST_ENTRIES = 2000  # of a folder that is shown entry by entry: bwrap takes 900
 # In the attempt's directory, and not the agent's: what says how it went, and what is run after it.
 OWN_BUT_FIXED = ("status", "launch.json", "launcher.log")
 OWN_BUT_OURS = ("checks", "after_run")
-GIT_BUT_FIXED = ("config", "config.worktree", "hooks", "info/attributes")  # what makes git run commands
+GIT_BUT_FIXED = ("config", "config.worktree", "info/attributes")  # what makes git run commands; and its folder of hooks
 
 
 class TooFull(ValueError):
@@ -71,7 +72,7 @@ def cage(*, scratch_bytes: int | None = None) -> list[str]:
 
 
 def words(agent: AgentConfig, settings: Settings, place: Place, home: str, repository: Path | None = None) -> list[str]:
-    """The words between `bwrap` and the agent's program; TooFull. `repository`: whose worktree the workspace is."""
+    """The words between `bwrap` and the agent's program; TooFull, GitError. `repository`: whose worktree the workspace is."""
     known = secrets(settings)
     work = os.path.realpath(place.workspace)
     writable = [os.path.realpath(path) for path in (*agent.writable, *own_folders(agent, home))]
@@ -162,9 +163,14 @@ def _own(directory: str) -> list[str]:
 
 
 def _git(repository: Path) -> list[str]:
-    """The repository of a worktree: the agent commits to it, and never says what git runs for others."""
-    git = os.path.realpath(repository / ".git" if (repository / ".git").exists() else repository)
-    return ["--bind", git, git, *_fixed(git, GIT_BUT_FIXED)]
+    """The repository of a worktree: the agent commits to it, and never says what git runs for others. GitError."""
+    git = os.path.realpath(repository / worktrees.git(repository, "rev-parse", "--git-common-dir").rstrip("\n"))
+    said = ["--bind", git, git]
+    for name in GIT_BUT_FIXED:  # what is not there stays an empty file: it would be made inside
+        path = f"{git}/{name}"
+        said += ["--ro-bind", path if os.path.exists(path) else "/dev/null", path]
+    hooks = f"{git}/hooks"
+    return [*said, *(_fixed(git, ["hooks"]) if os.path.isdir(hooks) else ["--tmpfs", hooks, "--remount-ro", hooks])]
 
 
 def _fixed(folder: str, names: Iterable[str]) -> list[str]:

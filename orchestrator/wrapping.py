@@ -16,6 +16,7 @@ from orchestrator.config import Settings
 from orchestrator.config_agent import AgentConfig
 from orchestrator.config_contain import is_preset
 from orchestrator.runners.runner import Place
+from orchestrator.worktrees import GitError
 
 TRIED_FOR = 300.0  # seconds that a sandbox which worked is believed to work
 TRY_SECONDS = 10.0
@@ -78,7 +79,7 @@ class Wrapping:
         try:
             said = sandbox.words(agent, self._settings, place, home, repository)
             return Wrapped([found_program(agent.wrap[0]), *said])
-        except sandbox.TooFull as error:
+        except (sandbox.TooFull, GitError) as error:
             raise NoSandbox(str(error)) from error
 
     def _problem(self, agent: AgentConfig, now: float) -> str | None:

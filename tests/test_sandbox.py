@@ -54,6 +54,17 @@ AGENTS: dict[str, tuple[str, dict[str, object]]] = {
         "(echo x > \"$(git rev-parse --git-common-dir)/hooks/post-checkout\") 2>/dev/null && echo hooked >> bad\n"
         f"git config core.editor evil 2>/dev/null && echo configured >> bad; {HAND_IN}", {},
     ),
+    "commits-aside": (
+        "bb start; echo x > made && git add made && git commit -q -m made || exit 3\n"
+        "(echo x > \"$(git rev-parse --git-common-dir)/hooks/post-checkout\") 2>/dev/null && echo hooked >> bad\n"
+        f"git config core.editor evil 2>/dev/null && echo configured >> bad; {HAND_IN}", {},
+    ),
+    "plants": (
+        'bb start; git=$(git rev-parse --git-common-dir); mkdir -p "$git/hooks" "$git/info" 2>/dev/null\n'
+        'for name in hooks/post-checkout config.worktree info/attributes; do\n'
+        '    if (echo evil > "$git/$name") 2>/dev/null; then echo "$name" >> bad; fi\n'
+        f"done; echo x > made && git add made && git commit -q -m made || exit 3; {HAND_IN}", {},
+    ),
     "keeps": (
         f"(sleep 1; echo finished > finished) & {HAND_IN}", {"leftovers": "keep", "policy": {"settle_seconds": 0.2}},
     ),
@@ -91,6 +102,14 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                   ["commit", "-q", "--allow-empty", "-m", "begin"]):  # fmt: skip
         subprocess.run(["git", "-C", str(repository), *words], check=True)
     house.agents["commits"]["worktree"] = {"repository": str(repository)}
+    bare = house.folder / "bare"  # as made from an empty template: nothing of what git runs is there yet
+    subprocess.run(["git", "clone", "-q", "--template=", str(repository), str(bare)], check=True)
+    for name, value in (("user.name", "A"), ("user.email", "a@example.org")):
+        subprocess.run(["git", "-C", str(bare), "config", name, value], check=True)
+    side = house.folder / "side"  # a worktree itself: what git has is elsewhere
+    subprocess.run(["git", "-C", str(repository), "worktree", "add", "-q", "--detach", str(side)], check=True)
+    house.agents["commits-aside"]["worktree"] = {"repository": str(side)}
+    house.agents["plants"]["worktree"] = {"repository": str(bare)}
     house.agents["good"]["hooks"] = {"after_run": ["/bin/sh", "-c", "echo after > ../after"]}
     boxed(house, "reviewer", "cat out.txt > read; bb approve\n")
     try:
@@ -131,11 +150,23 @@ def test_a_hook_is_the_operators_and_not_held_in(house: House) -> None:
     assert (house.workspace(task).parent / "after").read_text() == "after\n"
 
 
-def test_it_commits_to_its_worktree_and_not_to_what_git_runs(house: House) -> None:
-    task = house.post("commits")
+@pytest.mark.parametrize("agent", ["commits", "commits-aside"])
+def test_it_commits_to_its_worktree_and_not_to_what_git_runs(house: House, agent: str) -> None:
+    task = house.post(agent)
     house.reaches(task, "done")
     assert not (house.workspace(task) / "bad").exists()
     log = ["git", "-C", str(house.folder / "repository"), "log", "--format=%s", f"task/{task}"]
+    assert subprocess.run(log, capture_output=True, text=True, check=True).stdout == "made\nbegin\n"
+
+
+def test_it_plants_nothing_where_git_would_look_for_what_to_run(house: House) -> None:
+    task = house.post("plants")
+    house.reaches(task, "done")
+    assert not (house.workspace(task) / "bad").exists()
+    found = house.folder / "bare/.git"
+    assert not (found / "hooks/post-checkout").exists()
+    assert [(found / name).read_text() for name in ("config.worktree", "info/attributes")] == ["", ""]
+    log = ["git", "-C", str(house.folder / "bare"), "log", "--format=%s", f"task/{task}"]
     assert subprocess.run(log, capture_output=True, text=True, check=True).stdout == "made\nbegin\n"
 
 
