@@ -9,7 +9,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from blackboard.errors import BlackboardError
-from orchestrator import calendar_slots, ics_events
+from orchestrator import calendar_reading, calendar_slots
 from orchestrator.asking import NoAnswer
 from orchestrator.calendars import fetched
 from orchestrator.config import Settings
@@ -24,13 +24,9 @@ def looked_at(name: str, settings: Settings) -> Iterator[tuple[Literal["ok", "wa
     now = datetime.now(UTC)
     try:
         text = asyncio.run(fetched(config, SECONDS))
-        found = ics_events.read(
-            text,
-            zone=ZoneInfo(config.time_zone),
-            begin=now,
-            until=now + timedelta(days=DAYS),
-            all_day_at=config.day_begins,
-        )
+        zone, until = ZoneInfo(config.time_zone), now + timedelta(days=DAYS)
+        reading = calendar_reading.read(text, zone=zone, begin=now, until=until, all_day_at=config.day_begins)
+        found = asyncio.run(reading)
     except (NoAnswer, BlackboardError) as error:
         yield "fail", str(error)
         return

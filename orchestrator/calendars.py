@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from blackboard import journal, slots, sources
 from blackboard.board import Board, Tx
 from blackboard.clock import from_text, to_text
-from orchestrator import calendar_slots, config_calendars, ics_events, web
+from orchestrator import calendar_reading, calendar_slots, config_calendars, web
 from orchestrator.asking import NoAnswer
 from orchestrator.config import Settings
 from orchestrator.config_calendars import CalendarConfig
@@ -62,8 +62,8 @@ class CalendarSource:
         if fresh and {**state, **known} == state:
             await self._board.write(_unchanged, self.name, state, self.every, self._config.max_schedule_age_seconds)
             return False
-        found = await asyncio.to_thread(
-            ics_events.read, text, zone=ZoneInfo(self._config.time_zone), begin=now - BEHIND, until=now + AHEAD,
+        found = await calendar_reading.read(
+            text, zone=ZoneInfo(self._config.time_zone), begin=now - BEHIND, until=now + AHEAD,
             all_day_at=self._config.day_begins,
         )  # fmt: skip
         if self._config.url:

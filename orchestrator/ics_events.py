@@ -23,6 +23,7 @@ from blackboard.clock import to_text
 from blackboard.errors import Invalid
 
 MOST = 5_000  # occurrences of one calendar within the window
+MOST_TEXT = 16_000_000  # characters that all of them together may say: a long text counts with each time
 MOST_A_DAY = 48  # of one event: each half hour
 OWN = "X-BLACKBOARD-"  # properties that are meant for us
 DAY = timedelta(days=1)
@@ -66,6 +67,7 @@ def read(data: bytes, *, zone: ZoneInfo, begin: datetime, until: datetime, all_d
     calendars = _parsed(data)
     refused: list[tuple[str, str]] = []
     found: list[Occurrence] = []
+    said = 0
     for calendar in calendars:
         good = _without_bad_events(calendar, refused)
         series = {str(event["UID"]) for event in good.walk("VEVENT") if _repeats(event)}
@@ -76,8 +78,13 @@ def read(data: bytes, *, zone: ZoneInfo, begin: datetime, until: datetime, all_d
                 occurrence = _occurrence(event, zone, all_day_at, series)
                 if to_text(first) <= occurrence.starts < to_text(last):
                     found.append(occurrence)
+                    said += len(occurrence.description) + len(occurrence.location) + sum(map(len, occurrence.people))
             if len(found) > MOST:
                 raise Invalid(f"it plans more than {MOST} times in this window: that is no calendar of work")
+            if said > MOST_TEXT:
+                raise Invalid(
+                    f"its events say more than {MOST_TEXT} characters in this window, all in all: shorten them"
+                )
     found.sort(key=lambda each: (each.starts, each.uid))
     return Found(tuple(found), tuple(refused))
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,7 +15,7 @@ from blackboard import sources
 from blackboard.board import Board
 from blackboard.clock import to_text
 from blackboard.errors import Invalid
-from orchestrator import ics_events, preflight
+from orchestrator import calendar_reading, ics_events, preflight
 from orchestrator.asking import Asking
 from orchestrator.calendars import CalendarSource
 from orchestrator.config import Settings
@@ -87,8 +88,12 @@ async def test_a_week_in_each_shape_is_a_task_an_occurrence(
 
 
 async def test_the_whole_team_for_a_week_looked_at_all_the_time_and_restarted(
-    tmp_path: Path, board: Board, clock: FakeClock
+    tmp_path: Path, board: Board, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def here(text: bytes, **asked: Any) -> ics_events.Found:
+        return ics_events.read(text, **asked)
+
+    monkeypatch.setattr(calendar_reading, "read", here)  # sixty processes would take long
     config = settings(tmp_path, **{shape: calendar(HERE / f"{shape}.ics") for shape in ALL})
 
     def daemon() -> Asking:
