@@ -10,5 +10,6 @@ Knows nothing of processes, HTTP, prompts' words or calendars' protocols.
     slots                           one slot record becomes one task
     tokens, content                 who calls, and the files they name
     forms, reports, people          what may be said, what agents may do, what people may do
+    feed, feed_text                 reads: what calendar programs are told, and as iCalendar
     questions                       reads: a task's story, why it waits, what a prompt needs
 """

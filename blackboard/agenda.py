@@ -20,6 +20,7 @@ from blackboard import recurring, slot_records
 from blackboard.board import Rows
 from blackboard.clock import from_text, plus, to_text
 from blackboard.errors import Invalid, NotFound
+from blackboard.record import Record
 from blackboard.slot_records import OPEN_STATUSES, due, zone_of
 
 Word = Literal["not_started", "ongoing", "deferred", "skipped", "paused", "finished", "aborted"]
@@ -60,20 +61,8 @@ class Occurrence:
 
     @property
     def word(self) -> Word:
-        """How it stands, in a calendar's words: what its task did here, else what was reported, else the source's own."""
-        said: Word | None = self.report["status"] if self.report is not None else None
-        if self.task is None:
-            own = self.slot["status"]
-            return said or (own if own in WORDS else "skipped" if own.startswith("cancel") else "not_started")
-        status, begun = self.task["status"], self.task["attempt_id"] is not None
-        if status == "pending":
-            later = begun or self.task["not_before"] is not None or self.slot["status"] == "deferred"
-            return "deferred" if later or said == "deferred" else "not_started"
-        if status == "blocked":
-            return said if said is not None and self.task["actor"] == ENGINE else "paused"
-        if status == "cancelled":
-            return said if said is not None and self.task["actor"] == ENGINE else "aborted" if begun else "skipped"
-        return OF_STATUS[status]
+        """How it stands, in a calendar's words."""
+        return word_of(self.task, self.report["status"] if self.report is not None else None, self.slot["status"])
 
     def record(self) -> dict[str, Any]:
         """It as a calendar's record."""
@@ -95,6 +84,22 @@ class Occurrence:
 OF_STATUS: Mapping[str, Word] = {
     "claimed": "ongoing", "working": "ongoing", "review": "ongoing", "done": "finished", "failed": "aborted",
 }  # fmt: skip
+
+
+def word_of(task: Record | None, said: Word | None = None, own: str = "") -> Word:
+    """How an occurrence stands, in a calendar's words: what its task did here, else what was reported of it, else its
+    source's `own` word."""
+    if task is None:
+        return said or (own if own in WORDS else "skipped" if own.startswith("cancel") else "not_started")
+    status, begun = task["status"], task["attempt_id"] is not None
+    if status == "pending":
+        later = begun or task["not_before"] is not None or own == "deferred"
+        return "deferred" if later or said == "deferred" else "not_started"
+    if status == "blocked":
+        return said if said is not None and task["actor"] == ENGINE else "paused"
+    if status == "cancelled":
+        return said if said is not None and task["actor"] == ENGINE else "aborted" if begun else "skipped"
+    return OF_STATUS[status]
 
 
 def _whole(number: float | None) -> float | None:

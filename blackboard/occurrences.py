@@ -76,13 +76,17 @@ def post(tx: Tx, slot: Slot, due_at: str, occurrence: str) -> int:
     """Post the task of an occurrence; its id."""
     record, wish = slot.record, slot.wish
     times = slot.times(due_at)
-    kind = record.event_type or record.slot_type or "slot"
     return verbs.post(
         tx, project=slot.project, agent=slot.agent, actor=slot.actor, slot_id=slot.id, occurrence=occurrence, due_at=due_at,
-        title=wish.title or f"{kind} {record.uid}", description=wish.description, must_haves=wish.must_haves, checks=wish.checks,
+        title=title_of(record, wish), description=wish.description, must_haves=wish.must_haves, checks=wish.checks,
         task_type=wish.type or "general", priority=record.priority, data=record.event_data, series=slot.series,
         policy=policy_of(record, wish, slot.policy), begin_by=times["begin_by"], end_by=times["end_by"],
     )  # fmt: skip
+
+
+def title_of(record: SlotRecord, wish: Wish) -> str:
+    """What the tasks of a slot are called."""
+    return wish.title or f"{record.event_type or record.slot_type or 'slot'} {record.uid}"
 
 
 def policy_of(record: SlotRecord, wish: Wish, policy: Policy) -> Policy:

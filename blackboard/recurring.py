@@ -44,8 +44,10 @@ def check(text: str, starts: datetime | None) -> None:
         _cron(text, datetime(2026, 1, 1))
 
 
-def times(text: str, zone: ZoneInfo, starts: datetime | None, after: datetime, until: datetime) -> list[datetime]:
-    """The instants after one and up to another, in order, in UTC; at most MOST. Invalid.
+def times(
+    text: str, zone: ZoneInfo, starts: datetime | None, after: datetime, until: datetime, most: int = MOST
+) -> list[datetime]:
+    """The instants after one and up to another, in order, in UTC; at most `most`, and MOST are looked at. Invalid.
 
     `starts`: wall time without a zone; nothing comes before it, and an RRULE counts from it.
     """
@@ -60,7 +62,7 @@ def times(text: str, zone: ZoneInfo, starts: datetime | None, after: datetime, u
         found = (each.astimezone(UTC) for each in _cron(text, begin))
     kept: list[datetime] = []
     for each in islice(found, MOST):
-        if each > until:
+        if each > until or len(kept) == most:
             break
         if each > after:
             kept.append(each)

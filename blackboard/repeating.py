@@ -135,14 +135,19 @@ def go_on(tx: Tx, policies: Policies) -> list[int]:
     return posted
 
 
-def _slot_of(row: sqlite3.Row, policies: Policies) -> Slot:
-    """A slot as its row has it."""
-    record = SlotRecord(
+def record_of(row: sqlite3.Row) -> SlotRecord:
+    """The record of a slot that repeats, as its row has it."""
+    return SlotRecord(
         virtual_id=row["uid"].partition(":")[2], slot_type=row["slot_type"], estimated_duration=row["estimated_duration"],
         scheduled_at=row["scheduled_at"], repeat=row["repeat"], missed=row["missed"], missed_within=row["missed_within"],
         overlap=row["overlap"], deadline=row["deadline"], series=row["series"], status=row["status"], priority=row["priority"],
         event_type=row["event_type"], event_data=json.loads(row["event_data"]),
     )  # fmt: skip
+
+
+def _slot_of(row: sqlite3.Row, policies: Policies) -> Slot:
+    """A slot as its row has it."""
+    record = record_of(row)
     wish = Wish.model_validate(record.event_data or {})
     return Slot(
         row["id"], row["agent_id"], row["project_id"], record, wish, policies.of(row["agent_id"]), "engine:slots"

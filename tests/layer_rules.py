@@ -33,7 +33,7 @@ MAY_ALSO_IMPORT: dict[str, set[str]] = {"orchestrator.cli": {"api"}}
 ONLY_IN: dict[str, set[str]] = {
     "sqlite3.connect": {"blackboard.board", "blackboard.migrations", "orchestrator.doctor"},
     "aiosqlite": {"blackboard.board"},
-    "icalendar": {"orchestrator.ics_events"},
+    "icalendar": {"blackboard.feed_text", "orchestrator.ics_events"},
     "recurring_ical_events": {"orchestrator.ics_events"},
     "httpx": {"orchestrator.remote", "orchestrator.web"},
     "httpx2": set(),
@@ -50,7 +50,7 @@ LEANS_ON: dict[str, set[str]] = {
     "orchestrator.doctor": {"orchestrator.doctor"},
     "orchestrator.launcher": set(),
     "prompts": {"blackboard", "jinja2", "prompts"},
-    "blackboard": {"aiosqlite", "blackboard", "cronsim", "dateutil", "pydantic"},
+    "blackboard": {"aiosqlite", "blackboard", "cronsim", "dateutil", "icalendar", "pydantic"},
 }
 
 # Names that say nothing about what is inside.
