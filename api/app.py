@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from starlette.types import ASGIApp
 
-from api import calendar, callbacks, document, downloads, health, operate, presence, reading, streaming, uploads
+from api import calendar, callbacks, document, downloads, health, operate, presence, reading, streaming, tokens, uploads
 from api.endpoints import Api, ApiConfig, Endpoint, router
 from api.guard import Guard
 from api.origins import Origins
@@ -24,6 +24,7 @@ def table(config: ApiConfig) -> tuple[Endpoint, ...]:
         *downloads.ENDPOINTS,
         *streaming.ENDPOINTS,
         *operate.ENDPOINTS,
+        *tokens.ENDPOINTS,
         *presence.ENDPOINTS,
         *calendar.ENDPOINTS,
         *health.endpoints(config.fresh_write_seconds),

@@ -108,6 +108,14 @@ class Call:
         return text
 
     @property
+    def token(self) -> str:
+        """The name of a token in the path; NotFound for text that cannot be one."""
+        text: str = self.scope["path_params"]["token"]
+        if _PROJECT.fullmatch(text) is None:
+            raise NotFound("there is no such token: `orchestrator token list` names them")
+        return text
+
+    @property
     def account(self) -> str:
         """The account of the path; NotFound for text that cannot be one."""
         text: str = self.scope["path_params"]["account"]
@@ -177,7 +185,7 @@ class Endpoint:
     method: str
     path: str
     handler: Handler
-    who: tuple[str, ...]  # of executor, reviewer, agent, read, operate, anyone: decided on the board, told here
+    who: tuple[str, ...]  # of executor, reviewer, agent, read, operate, admin, anyone: decided on the board, told here
     says: str
     model: type[BaseModel] | None = None  # of the body and query; of a GET the query alone
     main: str | None = None  # the field a raw body fills

@@ -18,7 +18,7 @@ from api.endpoints import Endpoint
 
 STREAM = "text/event-stream"
 _TASK = "/api/projects/{project}/tasks/{task}"
-_PARTS = {"project": "demo", "agent": "writer", "account": "agent:writer", "virtual": "2-20260131"}
+_PARTS = {"project": "demo", "agent": "writer", "account": "agent:writer", "virtual": "2-20260131", "token": "ann"}
 
 
 def fields(endpoint: Endpoint) -> Mapping[str, object]:

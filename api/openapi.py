@@ -44,6 +44,7 @@ _SLUG = {"type": "string", "pattern": f"^{SLUG}$"}
 PARTS: Mapping[str, Schema] = {
     "project": _SLUG,
     "agent": _SLUG,
+    "token": _SLUG,
     "account": {"type": "string", "pattern": f"^{ACCOUNT}$"},
     "virtual": {"type": "string", "pattern": f"^{VIRTUAL}$"},
 }  # any other part of a path is a number

@@ -1,7 +1,7 @@
 """Tokens: minting, hashing, finding out who calls, and keeping them out of everything that is shown.
 
-Three kinds: an attempt's (dead in the transaction that ends it), an agent's, an operator's. Only hashes are
-stored. Never logs or returns a token it was not just asked to mint.
+Three kinds: an attempt's (dead in the transaction that ends it), an agent's, an operator's. Beside them the secret of a
+calendar feed, which stands in the feed's address and opens nothing else. Only hashes are stored. Never logs or returns a token it was not just asked to mint.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from blackboard.board import Tx
-from blackboard.errors import Conflict, Unauthorized
+from blackboard.board import Rows, Tx
+from blackboard.errors import Conflict, NotFound, Unauthorized
 from blackboard.record import Record
 
 PREFIX = "bbt_"
 _TOKEN = re.compile(PREFIX + r"[A-Za-z0-9_-]{8,}")
 SCOPES = ("read", "operate", "admin")  # each includes the ones before it
+FEED = "feed:"  # before the name of a feed's secret, and before the secret itself in its hash
 
 
 def mint() -> str:
@@ -29,6 +30,11 @@ def mint() -> str:
 def digest(token: str) -> bytes:
     """What the board stores of a token. Plain SHA-256 is enough: 256 random bits cannot be guessed."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def feed_digest(secret: str) -> bytes:
+    """What the board stores of a feed's secret: as a token it is unknown, and no token opens a feed."""
+    return digest(FEED + secret)
 
 
 def redact(text: str) -> str:
@@ -62,7 +68,9 @@ class Caller:
 
 
 ATTEMPT = "SELECT * FROM attempts WHERE token_hash = :hash"
-STANDING = "SELECT kind, agent_id, scope, name FROM tokens WHERE hash = :hash AND revoked_at IS NULL"
+STANDING = """
+SELECT kind, agent_id, scope, name FROM tokens WHERE hash = :hash AND revoked_at IS NULL AND name NOT GLOB 'feed:*'
+"""
 UNKNOWN = "this token is not known here: use the curl file of your attempt, or the operator's token file"
 
 
@@ -98,8 +106,26 @@ ON CONFLICT (hash) DO NOTHING
 
 def create(tx: Tx, token: str, *, kind: str, name: str, scope: str | None = None, agent_id: str | None = None) -> None:
     """Store the hash of a token of an agent or an operator."""
-    if not tx.run(CREATE, hash=digest(token), kind=kind, agent_id=agent_id, scope=scope, name=name, now=tx.now):
+    put(tx, digest(token), kind=kind, name=name, scope=scope, agent_id=agent_id)
+
+
+def put(tx: Tx, token_hash: bytes, *, kind: str, name: str, scope: str | None, agent_id: str | None) -> None:
+    """The same for who has only the hash."""
+    if not tx.run(CREATE, hash=token_hash, kind=kind, agent_id=agent_id, scope=scope, name=name, now=tx.now):
         raise Conflict("this token is on the board already")
+
+
+FEED_OF = "SELECT agent_id FROM tokens WHERE hash = :hash AND revoked_at IS NULL AND name GLOB 'feed:*'"
+NO_FEED = "there is no such feed (any more): `orchestrator token new --feed` makes an address"
+
+
+def feed_agent(rows: Rows, secret: str) -> str | None:
+    """Whose feed a secret opens, None for everybody's. NotFound alike for one that never was and one that is revoked."""
+    row = rows.one(FEED_OF, hash=feed_digest(secret))
+    if row is None:
+        raise NotFound(NO_FEED)
+    agent: str | None = row["agent_id"]
+    return agent
 
 
 REVOKE = "UPDATE tokens SET revoked_at = :now WHERE name = :name AND kind = :kind AND revoked_at IS NULL"

@@ -27,6 +27,7 @@ from orchestrator.commands import (
     setup,
     spending,
     telling,
+    tokens,
     watching,
     workplaces,
 )
@@ -157,6 +158,7 @@ for group in (
     posting,
     deciding,
     pausing,
+    tokens,
     workplaces,
     auditing,
     boardfile,

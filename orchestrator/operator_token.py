@@ -29,15 +29,15 @@ def read(file: Path) -> str:
     return text
 
 
-def made(file: Path) -> bool:
-    """Make the file with a new token unless it exists; whether it was made."""
+def made(file: Path, text: str | None = None) -> bool:
+    """Make the file with a new token, or with this text, unless it exists; whether it was made."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         return False
     with os.fdopen(descriptor, "w", encoding="ascii") as opened:
-        opened.write(tokens.mint() + "\n")
+        opened.write((text or tokens.mint()) + "\n")
         opened.flush()
         os.fsync(opened.fileno())
     return True

@@ -72,6 +72,9 @@ class FuzzHouse:
             report = {"type": "data", "title": "T", "content": "C"}
             said = await self._served.house.post(f"{attempt.url}/outputs", attempt.token, report)
             parts["output"] = said.json()["outputs"][0]
+        if "{token}" in route:
+            parts["token"] = f"revoked-{attempt.id}"
+            await self._served.house.operator("read", f"revoked-{attempt.id}")
         return Scene(parts, attempt.id, tokens)
 
 

@@ -144,7 +144,7 @@ async def test_every_line_of_the_contract_works(served: Served, route: str, scri
         (attempt.workspace / "result.txt").write_text("a line\n")
     names = {
         "conf": served.conf(attempt.token),
-        "operator": served.conf(await served.house.operator(), "operator.conf"),
+        "operator": served.conf(await served.house.operator("admin"), "operator.conf"),
         "base": served.base,
         "task": served.base + attempt.url,
     }

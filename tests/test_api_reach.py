@@ -45,6 +45,8 @@ BODIES: dict[str, dict[str, object]] = {
     "POST gone": {"attempt": 1, "detail": "seen"},
     "POST tasks": {"title": "T", "agent": "writer"},
     "POST slots": {"slots": []},
+    "POST tokens": {"name": "new", "kind": "operator", "hash": "0" * 64},
+    "POST revoke": {},
     "PATCH /calendar/slots/{slot}/agent-update": {"status": "finished"},
     "PATCH /calendar/slots/virtual/{virtual}/agent-update": {"status": "finished"},
     "POST /api/agents/{agent}/status": {"status": "busy"},
@@ -73,7 +75,14 @@ async def call(
     bodies: dict[str, dict[str, object]] = BODIES,
 ) -> httpx.Response:
     url = endpoint.path.format(
-        project=project, agent="writer", account="agent:writer", task=task, output=1, slot=1, virtual="1-20260131"
+        project=project,
+        agent="writer",
+        account="agent:writer",
+        task=task,
+        output=1,
+        slot=1,
+        virtual="1-20260131",
+        token="nobody",
     )
     if endpoint.name == "stream":  # the same question, without the answer that never ends
         return await house.client.head(url, headers=House._headers(token, {}))

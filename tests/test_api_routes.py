@@ -62,7 +62,14 @@ def test_the_contract_holds_the_error_table() -> None:
 @pytest.mark.parametrize("path", sorted({endpoint.path for endpoint in TABLE}))
 async def test_another_method_is_told_which_ones_there_are(house: House, path: str) -> None:
     url = path.format(
-        project="demo", agent="writer", task=1, output=1, slot=1, virtual="1-20260131", account="agent:writer"
+        project="demo",
+        agent="writer",
+        task=1,
+        output=1,
+        slot=1,
+        virtual="1-20260131",
+        account="agent:writer",
+        token="ann",
     )
     methods = {endpoint.method for endpoint in TABLE if endpoint.path == path} | {"OPTIONS"}
     methods |= {"HEAD"} if "GET" in methods else set()
@@ -210,6 +217,7 @@ async def test_whatever_is_sent_is_never_our_fault(house: House, caplog: pytest.
             output=1,
             slot=1,
             virtual="1-20260131",
+            token="nobody",
             account="agent:writer",
         )
         token, kind = chance.choice([attempt.token, operator]), chance.choice(KINDS_OF_BODY)

@@ -18,7 +18,14 @@ OURS = "127.0.0.1:8083"
 PATHS = sorted(
     {
         endpoint.path.format(
-            project="demo", agent="writer", account="agent:writer", task=1, output=1, slot=1, virtual="1-20260131"
+            project="demo",
+            agent="writer",
+            account="agent:writer",
+            task=1,
+            output=1,
+            slot=1,
+            virtual="1-20260131",
+            token="ann",
         )
         for endpoint in table(ApiConfig())
     }

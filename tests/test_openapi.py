@@ -242,7 +242,7 @@ async def test_each_line_of_the_page_gives_what_the_page_says(served: Served, en
     if "output" in endpoint.parts:
         report = {"type": "data", "title": "T", "content": "C"}
         assert (await served.house.post(f"{attempt.url}/outputs", attempt.token, report)).json()["outputs"] == [1]
-    conf, operator = served.conf(attempt.token), served.conf(await served.house.operator(), "operator.conf")
+    conf, operator = served.conf(attempt.token), served.conf(await served.house.operator("admin"), "operator.conf")
     for path in (conf, operator, served.folder / ".curlrc"):  # the last is read by lines without a file of their own
         with path.open("a") as file:
             file.write('\nwrite-out = "\\n%{http_code}"\n')

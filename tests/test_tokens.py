@@ -24,6 +24,10 @@ def test_only_its_hash_is_kept() -> None:
     assert digest("bbt_x") == hashlib.sha256(b"bbt_x").digest()
 
 
+def test_a_feeds_secret_has_another_hash() -> None:
+    assert tokens.feed_digest("bbt_x") == hashlib.sha256(b"feed:bbt_x").digest() != digest("bbt_x")
+
+
 @pytest.mark.parametrize(
     "text", ["{}", "header = {}", "{}\n{}", 'Authorization: Bearer {}"', "a{}b", "x={}&y={}", "\x1b[1m{}\x1b[0m"]
 )
