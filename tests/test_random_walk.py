@@ -558,7 +558,7 @@ def test_a_hundred_thousand_random_steps_leave_boards_in_which_nothing_is_wrong(
     accepted: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     events: Counter[str] = Counter()
-    for seed in range(10):
+    for seed in range(12):
         w = walk(seed, 30_000)
         accepted += w.accepted
         refused += w.refused
