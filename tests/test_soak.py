@@ -75,7 +75,8 @@ def test_ten_minutes_with_sixteen_agents_and_mixed_faults_leave_no_trace(house: 
             name = pick.choice([*KINDS, *["good"] * 10])
             tasks[house.post(name)] = name
         wal = house.board.with_name("board.db-wal")
-        looks.append((now, vitals(daemon), wal.stat().st_size if wal.exists() else 0))
+        board = int(house.value(BOARD_BYTES))
+        looks.append(Look(now, vitals(daemon), wal.stat().st_size if wal.exists() else 0, board))
         time.sleep(LOOK_SECONDS)
     until(lambda: settled_down(house), seconds=120)
     until(lambda: house.value("SELECT count(*) FROM attempts WHERE gone_at IS NULL") == 0, seconds=60)
