@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from orchestrator import web
 from orchestrator.asking import NoAnswer
+from orchestrator.bearer import authorization
 from orchestrator.config_backends import BackendConfig
 
 SECONDS = 20.0
@@ -80,7 +80,7 @@ class Calls:
     ) -> Said:  # fmt: skip
         headers = {"Accept": "application/json", "User-Agent": "blackboard-orchestrator"}
         headers |= {"X-Claw-Identifier": self._config.instance} | ({"X-Agent-ID": agent} if agent is not None else {})
-        headers |= await asyncio.to_thread(_authorization, self._config.token_file)
+        headers |= await asyncio.to_thread(authorization, self._config.token_file)
         answer = await web.ask(
             method, self._config.url + path, headers=headers, params=params, body=body, seconds=self._seconds, most_bytes=MOST_BYTES,
         )  # fmt: skip
@@ -113,15 +113,3 @@ def _done(said: Said) -> None:
 
 def _no_number(word: str) -> None:
     raise ValueError(f"{word} is no JSON")
-
-
-def _authorization(token_file: Path | None) -> dict[str, str]:
-    if token_file is None:
-        return {}
-    try:
-        token = token_file.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise NoAnswer(f"its token file {token_file} cannot be read: {error}") from None
-    if not token.isascii() or not token.isprintable():
-        raise NoAnswer(f"its token file {token_file} holds no token: one line of letters and digits")
-    return {"Authorization": f"Bearer {token}"}

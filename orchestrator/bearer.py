@@ -1,4 +1,4 @@
-"""The token that another server wants: read once, and again only when that server refuses it."""
+"""The token that another server wants, as the header it is sent in: read for each call, or once until it is refused."""
 
 from __future__ import annotations
 
@@ -41,19 +41,26 @@ class Bearer:
             return self._header, self._number
 
     def _read(self) -> dict[str, str]:
-        if not self.can_be_renewed:
-            return {}
-        token = (_printed(self._command) if self._command else _kept(self._file)).strip()
-        if not token or len(token) > MOST or not token.isascii() or not token.isprintable():
-            raise NoAnswer(
-                f"{self._command[0] if self._command else self._file} holds no token: one line of plain text"
-            )
-        return {"Authorization": f"Bearer {token}"}
+        if self._command:
+            return _header(_printed(self._command), self._command[0])
+        return authorization(self._file)
 
 
-def _kept(file: Path | None) -> str:
+def authorization(token_file: Path | None) -> dict[str, str]:
+    """The header with the token that a file holds now; none without a file. NoAnswer when it cannot be had."""
+    return {} if token_file is None else _header(_kept(token_file), token_file)
+
+
+def _header(text: str, place: object) -> dict[str, str]:
+    token = text.strip()
+    if not token or len(token) > MOST or not token.isascii() or not token.isprintable():
+        raise NoAnswer(f"{place} holds no token: one line of plain text")
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _kept(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8") if file is not None else ""
+        return file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise NoAnswer(f"its token file {file} cannot be read: {error}") from None
 

@@ -19,6 +19,7 @@ from blackboard.board import Board, Tx
 from blackboard.clock import from_text, to_text
 from orchestrator import calendar_reading, calendar_slots, config_calendars, web
 from orchestrator.asking import NoAnswer
+from orchestrator.bearer import authorization
 from orchestrator.config import Settings
 from orchestrator.config_calendars import CalendarConfig
 from orchestrator.sources import stamp
@@ -85,7 +86,7 @@ class CalendarSource:
             self._stamp = await asyncio.to_thread(stamp, self._config.file)
             return await asyncio.to_thread(_read, self._config.file), {}
         kept = await asyncio.to_thread(_kept, self._kept)
-        headers = dict(ACCEPT) | await asyncio.to_thread(_authorization, self._config.token_file)
+        headers = dict(ACCEPT) | await asyncio.to_thread(authorization, self._config.token_file)
         if kept is not None and state.get("sha256") == hashlib.sha256(kept).hexdigest():
             headers |= {
                 name: state[key]
@@ -128,7 +129,7 @@ async def fetched(config: CalendarConfig, seconds: float) -> bytes:
     """A calendar's text, asked for once; NoAnswer with a sentence."""
     if config.file is not None:
         return await asyncio.to_thread(_read, config.file)
-    headers = dict(ACCEPT) | await asyncio.to_thread(_authorization, config.token_file)
+    headers = dict(ACCEPT) | await asyncio.to_thread(authorization, config.token_file)
     answer = await web.ask("GET", str(config.url), headers=headers, seconds=seconds, most_bytes=MOST_BYTES)
     if answer.status != 200:
         raise NoAnswer(f"it answers {answer.status}{_hint(answer.status)}")
@@ -168,13 +169,3 @@ def _keep(file: Path, text: bytes) -> None:
         opened.flush()
         os.fsync(opened.fileno())
     os.replace(temporary, file)
-
-
-def _authorization(token_file: Path | None) -> dict[str, str]:
-    if token_file is None:
-        return {}
-    try:
-        token = token_file.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise NoAnswer(f"its token file {token_file} cannot be read: {error}") from None
-    return {"Authorization": f"Bearer {token}"}

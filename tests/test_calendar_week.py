@@ -323,6 +323,17 @@ async def test_an_address_is_asked_for_what_is_new_and_time_goes_on_without_it(
     assert (tmp_path / "calendars/team.ics").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("text", ["", "\n", "one\ntwo\n", "schlüssel\n"])
+async def test_a_token_that_cannot_be_sent_is_told_and_nobody_asked(tmp_path: Path, board: Board, text: str) -> None:
+    hub, secret = Hub(), tmp_path / "token"
+    secret.write_text(text)
+    with serving(hub) as url:
+        config = settings(tmp_path, team=CalendarConfig(url=f"{url}/team.ics", token_file=secret, agent="ada"))
+        await Asking(board, [CalendarSource("team", config.calendars["team"], board, config)], lambda: None).once()
+    (row,) = await board.read(sources.listed)
+    assert f"{secret} holds no token" in row["error"] and hub.asked == []
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
