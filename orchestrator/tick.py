@@ -100,7 +100,6 @@ class Orchestrator:
     def wake(self) -> None:
         """Something changed: look at once."""
         self._punctuality.want()
-        self._punctuality.want()
         self._woken.set()
 
     def stale_for(self) -> float | None:
