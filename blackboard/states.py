@@ -126,14 +126,3 @@ def drawing(current: str | None = None, role: str = "executor") -> str:
         return _DRAWING
     ways = [f"  {m.src} ──> {m.dst}   ({m.verb})" for m in allowed(current, role)]
     return _DRAWING + f"\n\nfrom {current} you can go:\n" + ("\n".join(ways) or "  nowhere: it is not yours any more")
-
-
-def mermaid() -> str:
-    """The state diagram of ARCHITECTURE.md, made from the moves."""
-    lines = ["stateDiagram-v2", "    [*] --> pending: post"]
-    arrows: dict[tuple[str, str], list[str]] = {}
-    for move in MOVES:
-        arrows.setdefault((move.src, move.dst), []).append(move.verb)
-    lines += [f"    {src} --> {dst}: {', '.join(verbs)}" for (src, dst), verbs in arrows.items()]
-    lines += [f"    {state} --> [*]" for state in STATES if state in FINAL]
-    return "\n".join(lines)

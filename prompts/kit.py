@@ -10,12 +10,10 @@ import re
 import shlex
 from pathlib import Path
 
-# fail-with-body came with this release of curl; an older one refuses the whole configuration.
-OLDEST_CURL = (7, 76)
-
 _TOKEN = re.compile(r"bbt_[A-Za-z0-9_-]+", re.ASCII)
 _BODY = Path(__file__).with_name("bb.sh")
 
+# fail-with-body came with release 7.76 of curl; an older one refuses the whole configuration.
 _CURL = """\
 # The right to report on one attempt. Keep it private; it dies with the attempt.
 header = "Authorization: Bearer {token}"

@@ -67,7 +67,13 @@ def _mermaid(lines: Iterable[str]) -> str:
 
 def diagram() -> str:
     """The state machine."""
-    return _mermaid([states.mermaid()])
+    lines = ["stateDiagram-v2", "    [*] --> pending: post"]
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for move in states.MOVES:
+        arrows.setdefault((move.src, move.dst), []).append(move.verb)
+    lines += [f"    {src} --> {dst}: {', '.join(verbs)}" for (src, dst), verbs in arrows.items()]
+    lines += [f"    {state} --> [*]" for state in states.STATES if state in states.FINAL]
+    return _mermaid(lines)
 
 
 def moves() -> str:

@@ -62,7 +62,7 @@ def test_every_part_is_in_one_document_and_every_mark_names_a_part() -> None:
 
 def test_a_changed_part_is_seen() -> None:
     stale = "before\n<!-- made:states -->\npending is a fine state\n<!-- /made -->\nafter\n"
-    assert states.mermaid() in docs_made.remade(stale)
+    assert docs_made.diagram() in docs_made.remade(stale)
     assert docs_made.remade(stale).startswith("before\n<!--")
     assert docs_made.remade(stale).endswith("-->\nafter\n")
 

@@ -9,8 +9,6 @@ Status = Literal["ok", "error", "timeout", "cancelled", "unknown"]
 FailureKind = Literal[
     "auth", "rate_limit", "context", "network", "refused", "timeout", "busy", "session", "unknown_agent", "crash"
 ]  # fmt: skip
-# What is no fault of the task: tried again, not charged.
-PASSING: frozenset[str] = frozenset({"rate_limit", "busy"})
 
 
 @dataclass(frozen=True)
