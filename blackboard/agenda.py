@@ -27,6 +27,9 @@ Word = Literal["not_started", "ongoing", "deferred", "skipped", "paused", "finis
 WORDS: tuple[Word, ...] = get_args(Word)
 ENGINE = "engine:calendar"  # who moved a task because of what an instance reported
 OVERDUE_DAYS = 31  # what still waits from so many days ago is on today's agenda too
+REPEATS_FOR = (
+    10 * 366 * 86400.0
+)  # seconds from now: what a rule means later is not told, for it has to be counted there
 
 Agenda = dict[str, list[dict[str, Any]]]
 
@@ -137,34 +140,40 @@ def of_day(rows: Rows, now: str, day: Day, *, agent: str | None = None, overdue:
     found: Agenda = {row["id"]: [] for row in rows.all(AGENTS, agent=agent)}
     since = plus(day.begin, -OVERDUE_DAYS * 86400) if overdue else day.begin
     for each in _all(rows, now, day, agent, since):
-        if each.due_at >= day.begin or (each.task is not None and each.task["status"] in WAITING):
-            found.setdefault(each.slot["agent_id"], []).append(each.record())
+        found.setdefault(each.slot["agent_id"], []).append(each.record())
     for records in found.values():
         records.sort(key=lambda record: (record["scheduled_at"], record["id"] or 0, record["virtual_id"] or ""))
     return found
 
 
-WAITING = frozenset({"pending", "claimed", "working", "review", "blocked"})
 AGENTS = "SELECT id FROM agents WHERE enabled AND (:agent IS NULL OR id = :agent) ORDER BY id"
-# By the index tasks_of_slots_by_time.
-TASKS = """
-SELECT * FROM tasks WHERE slot_id IS NOT NULL AND due_at >= :since AND due_at < :end AND (:agent IS NULL OR agent_id = :agent)
+# By the index tasks_of_slots_by_time. Of the days before only what still waits.
+_OF_DAY = """
+slot_id IS NOT NULL AND due_at >= :since AND due_at < :end AND (:agent IS NULL OR agent_id = :agent)
+   AND (due_at >= :begin OR status IN ('pending','claimed','working','review','blocked'))
 """
-SLOTS = "SELECT * FROM slots WHERE removed_at IS NULL AND (:agent IS NULL OR agent_id = :agent)"
+TASKS = f"SELECT * FROM tasks WHERE {_OF_DAY}"  # noqa: S608 - our own constant
+OF_TASKS = f"SELECT * FROM slots WHERE id IN (SELECT slot_id FROM tasks WHERE {_OF_DAY})"  # noqa: S608 - our own constant
+# The slots with a time that may have no task: those of a rule, those of every day, and those that their source has
+# settled itself. Most slots that ever were have their one task, and are not read.
+OTHERS = """
+SELECT * FROM slots s WHERE removed_at IS NULL AND (:agent IS NULL OR agent_id = :agent)
+   AND CASE WHEN repeat IS NOT NULL THEN 1
+            WHEN day IS NULL AND scheduled_at GLOB '[0-9][0-9]:*' THEN source GLOB 'file:*'
+            ELSE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.slot_id = s.id AND t.occurrence = coalesce(s.day, 'once')) END
+"""
 REPORTS = "SELECT * FROM slot_reports WHERE slot_id = :slot AND occurrence = :occurrence"
 
 
 def _all(rows: Rows, now: str, day: Day, agent: str | None, since: str) -> list[Occurrence]:
-    slots = {row["id"]: row for row in rows.all(SLOTS, agent=agent)}
+    span = {"since": since, "begin": day.begin, "end": day.end, "agent": agent}
+    slots = {row["id"]: row for row in rows.all(OF_TASKS, **span)}
     found = {}
-    for task in rows.all(TASKS, since=since, end=day.end, agent=agent):
-        slot = slots.get(task["slot_id"])
-        if slot is None and task["status"] != "cancelled":  # it has left its source; what was begun for it is told
-            slot = rows.one(SLOT, id=task["slot_id"])
-        if slot is not None:
-            name = task["occurrence"]
+    for task in rows.all(TASKS, **span):
+        slot, name = slots[task["slot_id"]], task["occurrence"]
+        if slot["removed_at"] is None or task["status"] != "cancelled":  # what was begun for one that has left is told
             found[slot["id"], name] = Occurrence(slot, name, task["due_at"], task, _report(rows, slot["id"], name))
-    for slot in slots.values():
+    for slot in rows.all(OTHERS, agent=agent):
         for name, due_at in _without_task(rows, slot, now, day):
             if (slot["id"], name) not in found and rows.one(TASK, slot=slot["id"], occurrence=name) is None:
                 found[slot["id"], name] = Occurrence(slot, name, due_at, None, _report(rows, slot["id"], name))
@@ -184,7 +193,7 @@ def _without_task(rows: Rows, slot: sqlite3.Row, now: str, day: Day) -> list[tup
     zone = zone_of(slot["time_zone"])
     try:
         if slot["repeat"] is not None:
-            if slot["status"] not in OPEN_STATUSES:
+            if slot["status"] not in OPEN_STATUSES or day.begin > plus(now, REPEATS_FOR):
                 return []
             after = from_text(max(now, plus(day.begin, -0.001)))
             starts = slot_records.first(slot["scheduled_at"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,8 +13,8 @@ import httpx
 import pytest
 
 from api import ApiConfig, create_app
-from blackboard import agents, questions, repeating, slots, sync_chain, tokens, verbs
-from blackboard.board import Board, Tx
+from blackboard import agenda, agents, questions, repeating, slots, sync_chain, tokens, verbs
+from blackboard.board import Board, Rows, Tx
 from blackboard.policy import Policies
 from orchestrator import account
 from tests.api_house import BASE_URL, House, claim, problem
@@ -112,6 +113,40 @@ async def test_a_slot_that_repeats_has_a_virtual_record_for_each_time_of_the_day
     clock.go_on(86400)
     await house.board.write(repeating.go_on, POLICIES)
     assert {slot["virtual_id"] for slot in found} == {slot["virtual_id"] for slot in await asks.day(DAY, "bob")}
+
+
+async def test_what_repeats_is_not_counted_into_a_far_age(house: House) -> None:
+    await planned(house, HOURLY)
+    asks = await plugin(house)
+    assert len(await asks.day("2036-01-30", "bob")) == 24
+    assert await asks.day("2037-01-30", "bob") == await asks.day("9999-12-30", "bob") == []
+
+
+async def test_slots_and_tasks_that_are_over_are_not_read(
+    house: House, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slots of the API stay for ever: a question a minute must not read all there ever were."""
+    await planned(
+        house, HOURLY, *({"id": n, "agent": "ada", "scheduled_at": "2026-01-31T10:30:00Z"} for n in range(40))
+    )
+    await planned(house, *({"id": n, "agent": "ada", "scheduled_at": "23:00"} for n in range(40, 80)))
+    asked: list[int] = []
+    ask = agenda._without_task
+
+    def counted(rows: Rows, slot: sqlite3.Row, now: str, day: agenda.Day) -> list[tuple[str, str]]:
+        asked.append(slot["id"])
+        return ask(rows, slot, now, day)
+
+    monkeypatch.setattr(agenda, "_without_task", counted)
+    for row in await house.board.all("SELECT id FROM tasks WHERE agent_id = 'ada' AND id % 2"):
+        await house.board.write(lambda tx, task=row["id"]: verbs.cancel(tx, task, actor="person:root"))
+    asks = await plugin(house)
+    assert len(await asks.day(DAY, "ada")) == 80
+    clock.go_on(3 * 86400)
+    await asks.sync()
+    assert len(asks.schedules["ada"]) == 40 and set(asked) == {1}  # the rule of bob alone
+    span = {"since": "2026-01-01", "begin": "2026-02-03", "end": "2026-02-04", "agent": "ada"}
+    assert len(await house.board.all(agenda.TASKS, **span)) == 40
 
 
 async def test_only_what_has_changed_is_told_next_and_the_chain_outlives_restarts(
