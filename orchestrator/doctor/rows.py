@@ -303,6 +303,19 @@ WITH times(subject, name, value) AS (
   UNION ALL SELECT 'task ' || id, 'ended_at', ended_at FROM tasks
   UNION ALL SELECT 'task ' || id, 'due_at', due_at FROM tasks
   UNION ALL SELECT 'task ' || id, 'not_before', not_before FROM tasks
+  UNION ALL SELECT 'task ' || id, 'begin_by', begin_by FROM tasks
+  UNION ALL SELECT 'task ' || id, 'end_by', end_by FROM tasks
+  UNION ALL SELECT 'slot ' || id, 'posted_until', posted_until FROM slots
+  UNION ALL SELECT 'account ' || id, 'limited_until', limited_until FROM accounts
+  UNION ALL SELECT 'account ' || id, 'proved_at', proved_at FROM accounts
+  UNION ALL SELECT 'source ' || name, 'next_at', next_at FROM sources
+  UNION ALL SELECT 'source ' || name, 'stale_at', stale_at FROM sources
+  UNION ALL SELECT 'presence of agent ' || agent_id, 'expires_at', expires_at FROM presence_reports
+  UNION ALL SELECT 'presence of agent ' || agent_id, 'next_at', next_at FROM presence_pushes
+  UNION ALL SELECT 'write_back ' || id, 'next_at', next_at FROM write_backs
+  UNION ALL SELECT 'workspace ' || id, 'looked_at', looked_at FROM workspaces
+  UNION ALL SELECT 'agent ' || id, 'budget_warned_at', budget_warned_at FROM agents
+  UNION ALL SELECT 'agent ' || id, 'budget_spent_at', budget_spent_at FROM agents
   UNION ALL SELECT 'attempt ' || id, 'claimed_at', claimed_at FROM attempts
   UNION ALL SELECT 'attempt ' || id, 'ended_at', ended_at FROM attempts
   UNION ALL SELECT 'attempt ' || id, 'gone_at', gone_at FROM attempts
