@@ -1,12 +1,17 @@
 """Asking other servers over HTTP: bounded in time and size, with every failure as one sentence.
 
-Goes through no proxy, and follows redirects only on the same host, so that what a header proves goes to nobody else.
+Goes through no proxy, and follows redirects only on the same host and never from https to http, so that what a header
+proves goes to nobody else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import ssl
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx
@@ -14,6 +19,8 @@ import httpx
 from orchestrator.asking import NoAnswer
 
 REDIRECTS = 3
+CONNECT_SECONDS = 10.0
+ENCODED = {"Accept-Encoding": "gzip"}
 
 
 @dataclass(frozen=True)
@@ -30,38 +37,69 @@ async def ask(
     body: Any = None, seconds: float = 30.0, most_bytes: int = 16 * 1024 * 1024,
 ) -> Answered:  # fmt: skip
     """One question; the answer, whatever its status. NoAnswer when none came whole. `body`: sent as JSON."""
-    timeout = httpx.Timeout(seconds, connect=min(seconds, 10.0))
     try:
-        async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
-            request = client.build_request(method, url, headers=dict(headers or {}), params=params, json=body)
-            for _ in range(REDIRECTS + 1):
-                answer = await client.send(request, stream=True)
-                if answer.next_request is None or method != "GET":
-                    return Answered(
-                        answer.status_code, {name.lower(): value for name, value in answer.headers.items()},
-                        await _whole(answer, most_bytes),
-                    )  # fmt: skip
-                await answer.aclose()
-                if answer.next_request.url.netloc != request.url.netloc:
-                    raise NoAnswer(f"it leads to another host, {answer.next_request.url.host}: name that one yourself")
-                request = answer.next_request
+        trust = await asyncio.to_thread(_trust)
+        async with asyncio.timeout(seconds):
+            return await _asked(method, url, {**ENCODED, **(headers or {})}, params, body, trust, most_bytes)
+    except TimeoutError:
+        raise NoAnswer(f"{_host(url)} gave no whole answer within {seconds:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise NoAnswer(f"{_host(url)} gave no answer: {str(error) or type(error).__name__}") from error
+
+
+async def _asked(
+    method: str, url: str, headers: Mapping[str, str], params: Mapping[str, str] | None, body: Any, trust: ssl.SSLContext,
+    most_bytes: int,
+) -> Answered:  # fmt: skip
+    timeout = httpx.Timeout(None, connect=CONNECT_SECONDS)  # the whole is bounded by the caller
+    async with httpx.AsyncClient(timeout=timeout, trust_env=False, verify=trust) as client:
+        request = client.build_request(method, url, headers=headers, params=params, json=body)
+        for _ in range(REDIRECTS + 1):
+            answer = await client.send(request, stream=True)
+            if answer.next_request is None or method != "GET":
+                told = {name.lower(): value for name, value in answer.headers.items()}
+                return Answered(answer.status_code, told, await _whole(answer, most_bytes))
+            await answer.aclose()
+            there = answer.next_request.url
+            if there.netloc != request.url.netloc:
+                raise NoAnswer(f"it leads to another host, {there.host}: name that one yourself")
+            if there.scheme != "https" and request.url.scheme == "https":
+                raise NoAnswer(f"it leads from https to {there.scheme}, where anybody could read along")
+            request = answer.next_request
     raise NoAnswer(f"{_host(url)} leads from one address to the next, more than {REDIRECTS} times")
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Whom we believe over https: read once, for it takes 70 ms."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 async def _whole(answer: httpx.Response, most: int) -> bytes:
     """The body, unless it is longer than `most` bytes."""
     parts, size = [], 0
     try:
-        async for part in answer.aiter_bytes():
+        plain = _plain(answer.headers.get("content-encoding", ""))
+        async for raw in answer.aiter_raw():
+            part = plain(raw, most - size + 1)
             size += len(part)
             if size > most:
                 raise NoAnswer(f"its answer has more than {most} bytes")
             parts.append(part)
+    except zlib.error:
+        raise NoAnswer("its answer is no whole gzip, though it says so") from None
     finally:
         await answer.aclose()
     return b"".join(parts)
+
+
+def _plain(encoding: str) -> Callable[[bytes, int], bytes]:
+    """What makes plain bytes of encoded ones, at most so many at a time: a few of them may stand for gigabytes."""
+    if encoding.strip().lower() in ("", "identity"):
+        return lambda raw, _most: raw
+    if encoding.strip().lower() not in ("gzip", "x-gzip"):
+        raise NoAnswer(f"its answer is encoded as {encoding[:50]!r}, and it was asked for gzip or none")
+    return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress
 
 
 def _host(url: str) -> str:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import gzip
 import json
+import ssl
 import threading
+import time
+import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
+import httpx
 import pytest
 
 from blackboard import sources
@@ -196,6 +203,82 @@ async def test_a_redirect_leads_on_only_on_the_same_host() -> None:
             await web.ask("GET", f"{url}/away", headers=secret)
         with pytest.raises(NoAnswer, match="more than 3 times"):
             await web.ask("GET", f"{url}/round")
+
+
+async def test_a_redirect_never_leads_out_of_https(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(302, headers={"Location": "http://calendar.example.org/plain"})
+
+    client = functools.partial(httpx.AsyncClient, transport=httpx.MockTransport(answer))
+    monkeypatch.setattr(web.httpx, "AsyncClient", client)
+    with pytest.raises(NoAnswer, match="leads from https to http"):
+        await web.ask("GET", "https://calendar.example.org/", headers={"X-Claw-Identifier": "me"})
+    assert [str(request.url) for request in asked] == ["https://calendar.example.org/"]
+
+
+async def test_an_answer_that_only_trickles_is_left_at_the_limit() -> None:
+    def trickle(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", "1000")
+        request.end_headers()
+        with suppress(OSError):
+            for _ in range(1000):
+                request.wfile.write(b"x")
+                time.sleep(0.05)
+
+    with serving(trickle) as url, pytest.raises(NoAnswer, match=r"no whole answer within 0\.5 s"):
+        async with asyncio.timeout(20):
+            await web.ask("GET", url, seconds=0.5)
+
+
+PACKED = gzip.compress(b"plain words")
+
+
+async def test_a_packed_answer_is_unpacked() -> None:
+    with serving(says(200, PACKED, **{"Content-Encoding": "gzip"})) as url:
+        assert (await web.ask("GET", url)).body == b"plain words"
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "words"),
+    [
+        (gzip.compress(b"x" * 64_000_000), "gzip", "more than 1000 bytes"),
+        (gzip.compress(gzip.compress(b"x" * 64_000_000)), "gzip, gzip", "encoded as 'gzip, gzip'"),
+        (b"no gzip at all", "gzip", "no whole gzip"),
+        (PACKED, "br", "encoded as 'br'"),
+    ],
+    ids=["gzip", "gzip of gzip", "no gzip", "another packing"],
+)
+async def test_a_few_bytes_never_become_many(body: bytes, encoding: str, words: str) -> None:
+    with serving(says(200, body, **{"Content-Encoding": encoding})) as url:
+        await asyncio.to_thread(web._trust)
+        tracemalloc.start()
+        try:
+            with pytest.raises(NoAnswer, match=words):
+                await web.ask("GET", url, most_bytes=1000)
+            assert tracemalloc.get_traced_memory()[1] < 8_000_000
+        finally:
+            tracemalloc.stop()
+
+
+async def test_whom_to_trust_is_read_once_and_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, plain = [], httpx.create_ssl_context
+
+    def create(**given: Any) -> ssl.SSLContext:
+        made.append(threading.current_thread())
+        return plain(**given)
+
+    for module in (httpx, httpx._config):
+        monkeypatch.setattr(module, "create_ssl_context", create)
+    web._trust.cache_clear()
+    with serving(says(200)) as url:
+        for _ in range(3):
+            await web.ask("GET", url)
+    assert len(made) == 1
+    assert made[0] is not threading.main_thread()
 
 
 @pytest.mark.parametrize(

@@ -320,7 +320,7 @@ async def test_a_slow_answer_is_left_at_its_limit(client: Client, monkeypatch: p
     source = backends.Schedule("hf", config, client.board, client.settings)
     monkeypatch.setattr(source, "_calls", backend_calls.Calls(config, seconds=0.2))
     await Asking(client.board, [source], lambda: None).once()
-    assert "127.0.0.1 gave no answer" in (await client.told("source_failed"))[0]
+    assert "127.0.0.1 gave no whole answer within 0.2 s" in (await client.told("source_failed"))[0]
 
 
 async def test_failures_are_backed_off_up_to_the_usual_pause(client: Client) -> None:
