@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import selectors
+import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.asking import NoAnswer
 
 COMMAND_SECONDS = 10.0
-MOST = 64 * 1024  # characters of a token
+MOST = 64 * 1024  # bytes of a token
 
 
 class Bearer:
@@ -66,15 +70,45 @@ def _kept(file: Path) -> str:
 
 
 def _printed(command: tuple[str, ...]) -> str:
+    """What a command prints; one that takes too long or prints too much is ended with all it has started."""
     try:
-        ran = subprocess.run(  # noqa: S603 - the operator's own command, no shell
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=COMMAND_SECONDS,
-            check=False, cwd="/",
+        process = subprocess.Popen(  # noqa: S603 - the operator's own command, no shell
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/",
+            start_new_session=True,
         )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise NoAnswer(f"its token_command {command[0]} gave no token within {COMMAND_SECONDS:g} s") from None
     except OSError as error:
         raise NoAnswer(f"its token_command {command[0]} cannot be run: {error.strerror}") from None
-    if ran.returncode:
-        raise NoAnswer(f"its token_command {command[0]} ended with exit code {ran.returncode}")
-    return ran.stdout.decode("utf-8", "replace")
+    until = time.monotonic() + COMMAND_SECONDS
+    with process:
+        told = _read(process, until)
+        if told is None or not _has_ended(process, until):
+            os.killpg(process.pid, signal.SIGKILL)  # not reaped yet, so the number is still its own
+            gave = f"no token of at most {MOST} bytes within {COMMAND_SECONDS:g} s"
+            raise NoAnswer(f"its token_command {command[0]} gave {gave}")
+    if process.returncode:
+        raise NoAnswer(f"its token_command {command[0]} ended with exit code {process.returncode}")
+    return told.decode("utf-8", "replace")
+
+
+def _has_ended(process: subprocess.Popen[bytes], until: float) -> bool:
+    try:
+        process.wait(max(0.0, until - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _read(process: subprocess.Popen[bytes], until: float) -> bytes | None:
+    """All it prints; None when that is too much, or does not end in time."""
+    told = b""
+    with selectors.DefaultSelector() as selector:
+        pipe = process.stdout
+        if pipe is None:
+            return told
+        selector.register(pipe, selectors.EVENT_READ)
+        while len(told) <= MOST and selector.select(max(0.0, until - time.monotonic())):
+            piece = os.read(pipe.fileno(), MOST)
+            if not piece:
+                return told
+            told += piece
+    return None

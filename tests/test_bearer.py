@@ -1,0 +1,53 @@
+"""The command that prints a token: what it may take, and that nothing of it is left when it takes more."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator import bearer
+from orchestrator.asking import NoAnswer
+from orchestrator.bearer import Bearer
+
+
+def shell(script: str) -> Bearer:
+    return Bearer(token_command=("sh", "-c", script))
+
+
+def is_alive(file: Path) -> bool:
+    try:
+        stat = (Path("/proc") / file.read_text().strip() / "stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+async def is_gone(file: Path) -> None:
+    async with asyncio.timeout(5):
+        while is_alive(file):  # the kernel takes a moment
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("then", ["sleep 1000", "exit 0", "exec >&-; sleep 1000"])
+async def test_one_that_does_not_end_takes_along_what_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    monkeypatch.setattr(bearer, "COMMAND_SECONDS", 1.0)
+    with pytest.raises(NoAnswer, match="its token_command sh gave no token"):
+        await shell(f"sleep 1000 & echo $! > {tmp_path}/pid; {then}").header()
+    await is_gone(tmp_path / "pid")
+
+
+async def test_one_that_prints_without_end_is_ended_at_once(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(NoAnswer, match="no token of at most 65536 bytes within 10 s"):
+        await shell(f"echo $$ > {tmp_path}/pid; exec yes").header()
+    assert time.monotonic() - began < bearer.COMMAND_SECONDS / 2
+    await is_gone(tmp_path / "pid")
+
+
+async def test_what_it_prints_is_the_token() -> None:
+    assert await shell("sleep 0.1; printf 'a-token\\n'").header() == ({"Authorization": "Bearer a-token"}, 1)
