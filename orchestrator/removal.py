@@ -7,10 +7,10 @@ either whole or of no use to anybody. Blocking: a thread's work.
 from __future__ import annotations
 
 import os
-import shutil
+import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -36,8 +36,6 @@ def put_aside(root: Path, path: Path, aside: str) -> None:
 
 def empty_aside(root: Path, aside: str) -> None:
     """Remove what was put aside; nothing when it is not there. Never follows a link. OSError."""
-    if not shutil.rmtree.avoids_symlink_attacks:
-        raise NotOurs("this system cannot remove a folder without following links")
     _no_mount(root / aside)
     with _opened(root, ()) as (top, _):
         try:
@@ -45,10 +43,49 @@ def empty_aside(root: Path, aside: str) -> None:
                 raise NotOurs(f"{root / aside} is no folder")
         except FileNotFoundError:
             return
-        for _, _, _, folder in os.fwalk(aside, dir_fd=top):  # some tools leave folders that nobody may write
-            with suppress(OSError):
-                os.fchmod(folder, 0o700)
-        shutil.rmtree(aside, dir_fd=top)
+        with _inside(aside, top) as folder:
+            _empty(folder)
+        os.rmdir(aside, dir_fd=top)
+
+
+def _empty(folder: int) -> None:
+    """Remove all there is in a folder, however deep: the folders of each are moved up, and looked at in the next round."""
+    once, moved = secrets.token_hex(8), 0  # a name that nothing in it has
+    while entries := _entries(folder):
+        for name, is_folder in entries:
+            if not is_folder:
+                os.unlink(name, dir_fd=folder)
+                continue
+            with _inside(name, folder) as below:
+                for each, is_one in _entries(below):
+                    if is_one:
+                        with _inside(each, below):  # so that it may be moved
+                            os.rename(each, f"{once}-{moved}", src_dir_fd=below, dst_dir_fd=folder)
+                            moved += 1
+                    else:
+                        os.unlink(each, dir_fd=below)
+            os.rmdir(name, dir_fd=folder)
+
+
+def _entries(folder: int) -> list[tuple[str, bool]]:
+    """The names in a folder, and which are folders themselves; a link is none."""
+    with os.scandir(folder) as found:
+        return [(each.name, each.is_dir(follow_symlinks=False)) for each in found]
+
+
+@contextmanager
+def _inside(name: str, above: int) -> Iterator[int]:
+    """A folder as a handle; it is ours to look into and to change, which some tools leave otherwise."""
+    place = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+    try:
+        os.chmod(f"/proc/self/fd/{place}", 0o700)
+        folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place)
+    finally:
+        os.close(place)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
 
 
 def _parts(root: Path, path: Path) -> tuple[str, ...]:
