@@ -9,7 +9,20 @@ from collections.abc import Callable, Mapping, Sequence
 
 from starlette.types import ASGIApp
 
-from api import calendar, callbacks, document, downloads, health, operate, presence, reading, streaming, tokens, uploads
+from api import (
+    calendar,
+    callbacks,
+    document,
+    downloads,
+    feeds,
+    health,
+    operate,
+    presence,
+    reading,
+    streaming,
+    tokens,
+    uploads,
+)
 from api.endpoints import Api, ApiConfig, Endpoint, router
 from api.guard import Guard
 from api.origins import Origins
@@ -27,6 +40,7 @@ def table(config: ApiConfig) -> tuple[Endpoint, ...]:
         *tokens.ENDPOINTS,
         *presence.ENDPOINTS,
         *calendar.ENDPOINTS,
+        *feeds.ENDPOINTS,
         *health.endpoints(config.fresh_write_seconds),
     )
     return (*rows, *document.endpoints(rows, config.public_base_url))

@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from api import bodies
 from api.hearing import Heard
+from api.kept_feeds import KeptFeeds
 from api.places import Places
 from api.problems import HttpError
 from blackboard.board import Board
@@ -28,6 +29,7 @@ from blackboard.errors import NotFound
 from blackboard.gates import Room
 from blackboard.people import DEFAULTS
 from blackboard.policy import Policies
+from blackboard.tokens import NO_FEED
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -67,6 +69,7 @@ class Api:
     lateness: Callable[[], Mapping[str, float]] = dict
     heard: Heard = field(default_factory=Heard)
     places: Places = field(default_factory=Places)  # of event streams
+    feeds: KeptFeeds = field(default_factory=KeptFeeds)
     reading_files: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     @property
@@ -113,6 +116,14 @@ class Call:
         text: str = self.scope["path_params"]["token"]
         if _PROJECT.fullmatch(text) is None:
             raise NotFound("there is no such token: `orchestrator token list` names them")
+        return text
+
+    @property
+    def feed(self) -> str:
+        """The secret of a feed in the path; NotFound for text that cannot be one, as for one that is not."""
+        text: str = self.scope["path_params"]["feed"]
+        if _FEED.fullmatch(text) is None:
+            raise NotFound(NO_FEED)
         return text
 
     @property
@@ -170,6 +181,8 @@ _ACCOUNT = re.compile(ACCOUNT, re.ASCII)
 _TASK = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)  # 18 digits always fit the board's 64 bits
 VIRTUAL = r"[1-9][0-9]{0,17}-[0-9]{8}(?:T[0-9]{6}Z)?"
 _VIRTUAL = re.compile(VIRTUAL, re.ASCII)
+FEED = "bbt_[A-Za-z0-9_-]{43}"
+_FEED = re.compile(FEED, re.ASCII)
 
 Handler = Callable[[Call], Awaitable[Response]]
 

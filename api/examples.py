@@ -1,6 +1,6 @@
 """A ready `curl` line for every endpoint, from its row: what a person copies into a POSIX shell.
 
-Uses the names of docs/api-contract.md: `$task`, `$base`, `$conf` of an attempt, `$operator` of a person.
+Uses the names of docs/api-contract.md: `$task`, `$base`, `$conf` of an attempt, `$operator` of a person, `$feed` of a calendar feed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from api.endpoints import Endpoint
 
 STREAM = "text/event-stream"
 _TASK = "/api/projects/{project}/tasks/{task}"
-_PARTS = {"project": "demo", "agent": "writer", "account": "agent:writer", "virtual": "2-20260131", "token": "ann"}
+_PARTS = {
+    "project": "demo",
+    "agent": "writer",
+    "account": "agent:writer",
+    "virtual": "2-20260131",
+    "token": "ann",
+    "feed": "$feed",
+}
 
 
 def fields(endpoint: Endpoint) -> Mapping[str, object]:

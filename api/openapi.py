@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api import media, problems
-from api.endpoints import ACCOUNT, SLUG, VIRTUAL, Endpoint
+from api.endpoints import ACCOUNT, FEED, SLUG, VIRTUAL, Endpoint
 from api.schemas import Problem
 
 REFS = "#/components/schemas/"
@@ -47,6 +47,7 @@ PARTS: Mapping[str, Schema] = {
     "token": _SLUG,
     "account": {"type": "string", "pattern": f"^{ACCOUNT}$"},
     "virtual": {"type": "string", "pattern": f"^{VIRTUAL}$"},
+    "feed": {"type": "string", "pattern": f"^{FEED}$"},
 }  # any other part of a path is a number
 _OF_ALL = ("bad_request", "slow", "head_too_large", "foreign", "internal", "unavailable")
 _OF_THE_BOARD = ("illegal_move", "fenced", "refused", "conflict")

@@ -111,6 +111,14 @@ class House:
         await self.board.write(tokens.create, token, kind="agent", name=agent, agent_id=agent)
         return token
 
+    async def feed(self, agent: str | None = None) -> str:
+        """The secret of a feed, of an agent or of all."""
+        secret = tokens.mint()
+        kind, scope = ("agent", None) if agent else ("operator", "read")
+        put = {"kind": kind, "scope": scope, "agent_id": agent, "name": f"feed:{secret[4:10]}"}
+        await self.board.write(tokens.put, tokens.feed_digest(secret), **put)
+        return secret
+
     async def post(self, url: str, token: str | None, json: object = None, **kwargs: object) -> httpx.Response:
         if json is not None:
             kwargs["json"] = json

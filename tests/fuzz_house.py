@@ -75,6 +75,8 @@ class FuzzHouse:
         if "{token}" in route:
             parts["token"] = f"revoked-{attempt.id}"
             await self._served.house.operator("read", f"revoked-{attempt.id}")
+        if "{feed}" in route:
+            parts["feed"] = await self._served.house.feed()
         return Scene(parts, attempt.id, tokens)
 
 

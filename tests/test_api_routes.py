@@ -70,6 +70,7 @@ async def test_another_method_is_told_which_ones_there_are(house: House, path: s
         virtual="1-20260131",
         account="agent:writer",
         token="ann",
+        feed="bbt_" + "x" * 43,
     )
     methods = {endpoint.method for endpoint in TABLE if endpoint.path == path} | {"OPTIONS"}
     methods |= {"HEAD"} if "GET" in methods else set()
@@ -218,6 +219,7 @@ async def test_whatever_is_sent_is_never_our_fault(house: House, caplog: pytest.
             slot=1,
             virtual="1-20260131",
             token="nobody",
+            feed="bbt_" + "x" * 43,
             account="agent:writer",
         )
         token, kind = chance.choice([attempt.token, operator]), chance.choice(KINDS_OF_BODY)

@@ -26,6 +26,7 @@ PATHS = sorted(
             slot=1,
             virtual="1-20260131",
             token="ann",
+            feed="bbt_" + "x" * 43,
         )
         for endpoint in table(ApiConfig())
     }

@@ -252,6 +252,7 @@ async def test_each_line_of_the_page_gives_what_the_page_says(served: Served, en
         "base": served.base,
         "task": served.base + attempt.url,
         "HOME": served.folder,
+        "feed": await served.house.feed(),
     }
     code, out, err = await served.sh("export HOME\n" + examples.curl(endpoint), attempt.workspace, **names)
     endless = examples.STREAM in endpoint.media
