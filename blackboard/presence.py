@@ -69,6 +69,18 @@ SELECT g.id, c.id AS account, c.limited_until, c.limit_reason FROM agents g JOIN
 
 def of_all(rows: Rows, now: str, room: Room) -> dict[str, Presence]:
     """Every agent's presence, by its id."""
+    return _of_all(rows, now, room, presence_reports.of_all(rows, now))
+
+
+def to_tell(rows: Rows, now: str, room: Room) -> dict[str, Presence]:
+    """The same as servers are told it: without what servers said that are asked.
+
+    Who is asked may be who is told: our own word would come back as his, and hold for ever.
+    """
+    return _of_all(rows, now, room, presence_reports.of_all(rows, now, asked=False))
+
+
+def _of_all(rows: Rows, now: str, room: Room, reported: Mapping[str, Said]) -> dict[str, Presence]:
     limited = {row["id"]: row for row in rows.all(LIMITED, now=now)}
     found = {}
     for facts in agent_facts(rows, now, room):
@@ -78,7 +90,7 @@ def of_all(rows: Rows, now: str, room: Room) -> dict[str, Presence]:
             if row
             else None
         )
-        found[facts.agent["id"]] = presence(facts, said)
+        found[facts.agent["id"]] = stands(own(facts, said), reported.get(facts.agent["id"]))
     return found
 
 

@@ -56,11 +56,15 @@ SELECT agent_id AS agent, status, source, reported_at, expires_at, reason FROM p
 """
 
 
-def of_all(rows: Rows, now: str) -> dict[str, Said]:
-    """The word that counts, by agent: nothing for those of whom nobody says anything."""
+def of_all(rows: Rows, now: str, *, asked: bool = True) -> dict[str, Said]:
+    """The word that counts, by agent: nothing for those of whom nobody says anything.
+
+    `asked`: with what servers said that are asked.
+    """
     each: dict[str, list[Said]] = {}
     for row in rows.all(SAID):
-        each.setdefault(row["agent"], []).append(Said(**dict(row)))
+        if asked or not row["source"].startswith(f"{KIND}:"):
+            each.setdefault(row["agent"], []).append(Said(**dict(row)))
     held = {agent: holding(said, now) for agent, said in each.items()}
     return {agent: said for agent, said in held.items() if said is not None}
 

@@ -15,6 +15,12 @@ from blackboard.errors import Invalid
 from blackboard.gates import Room
 from blackboard.presence_reports import Word
 
+# That it has no place here says nothing of one that is woken elsewhere.
+NEVER_HERE = """
+SELECT 1 FROM agents WHERE id = :agent AND max_live = 0
+   AND NOT EXISTS (SELECT 1 FROM attempts WHERE agent_id = :agent AND gone_at IS NULL)
+"""
+
 
 def read(
     rows: Rows, token: bytes | None, instance: str | None, agent: str | None, now: str, room: Room
@@ -24,6 +30,8 @@ def read(
     which = _which(asker, agent)
     calendar_callers.must_reach(rows, asker, which)
     found = presence.of_all(rows, now, room)[which]
+    if found.word == "busy" and rows.one(NEVER_HERE, agent=which) is not None:
+        found = presence.stands(presence.Presence("idle", None), presence_reports.of_all(rows, now).get(which))
     return {"agent_id": which, "status": found.word, "because": found.because}
 
 

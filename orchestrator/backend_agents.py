@@ -63,6 +63,6 @@ class Agents:
     async def _words(self, now: str) -> dict[str, str]:
         """Where each agent stands that the last schedule names, by its name there."""
         schedule = await self._board.read(sources.state_of, self._schedule)
-        found = await self._board.read(presence.of_all, now, room(self._settings, now))
+        found = await self._board.read(presence.to_tell, now, room(self._settings, now))
         named = [(theirs, self._config.ours(theirs)) for theirs in schedule.get("schedules", {})]
         return {theirs: str(found[ours].word) for theirs, ours in named if ours in found}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Literal, get_args
@@ -11,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from blackboard.presence_reports import WORDS
 from blackboard.presence_reports import Word as Presence
+from orchestrator.config_backends import Said
 from orchestrator.config_types import File, Name, Part, SomeSeconds, Word, fields, web_address
 
 PUSHED: tuple[Presence, ...] = ("idle", "on_call", "busy", "offline")
@@ -24,6 +26,7 @@ class PresenceConfig(Part):
     read_url: Word | None = Field(None, repr=False)
     token_file: File | None = None
     token_command: tuple[Word, ...] = ()
+    identifier: Said | None = None
     source: Word = Field("blackboard", pattern=r"^[!-~]{1,64}$")
     agents: dict[Name, Word] = Field(default_factory=dict)
     push: tuple[Presence, ...] = PUSHED
@@ -58,6 +61,8 @@ class PresenceConfig(Part):
             raise ValueError("the token is in token_file or printed by token_command: give one of both")
         if alike := [word for word, count in Counter(self.agents.values()).items() if count > 1]:
             raise ValueError(f"two agents are called {alike[0]!r} there: each has a name of its own")
+        if self.identifier and (odd := [word for word in self.agents.values() if not re.fullmatch("[!-~]+", word)]):
+            raise ValueError(f"with identifier a name is sent in a header, which cannot hold {odd[0]!r}")
         if self.read_url is not None and (alike := [w for w, n in Counter(self.map.values()).items() if n > 1]):
             raise ValueError(f"map says {alike[0]!r} for two words: what is read there could mean either")
         return self
@@ -65,6 +70,10 @@ class PresenceConfig(Part):
     def called(self, agents: Collection[str]) -> dict[str, str]:
         """What each agent is called there: those of `agents`, or all of the configuration under their own names."""
         return dict(self.agents) or {agent: agent for agent in agents}
+
+    def named(self, agent: str) -> dict[str, str]:
+        """The headers of a call about an agent of theirs that say who calls and whom it is about."""
+        return {"X-Claw-Identifier": self.identifier, "X-Agent-ID": agent} if self.identifier else {}
 
     def word(self, presence: Presence) -> str:
         """What a presence is called there."""

@@ -73,7 +73,7 @@ class Sink:
         self._in_round = True
         try:
             now = self._board.clock.now()
-            found = await self._board.read(presence.of_all, now, room(self._settings, now))
+            found = await self._board.read(presence.to_tell, now, room(self._settings, now))
             config = self._config
             wanted = {
                 agent: config.word(found[agent].word)
@@ -126,8 +126,9 @@ class Sink:
     async def _call(self, agent: str, word: str, header: Mapping[str, str]) -> web.Answered:
         url = config_presence.filled(str(self._config.url), self.called[agent])
         body = {"status": word, "source": self._config.source}
+        headers = {**self._config.named(self.called[agent]), **header}
         return await timed(
-            self._config.method, url, header, self._config.timeout_seconds, body=body, most_bytes=MOST_BYTES
+            self._config.method, url, headers, self._config.timeout_seconds, body=body, most_bytes=MOST_BYTES
         )
 
 

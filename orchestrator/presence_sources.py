@@ -63,11 +63,12 @@ class PresenceSource:
     async def _read(self, agent: str) -> Word | None:
         url = config_presence.filled(str(self._config.read_url), self._called[agent])
         seconds = self._config.timeout_seconds
+        named = self._config.named(self._called[agent])
         header, number = await self._bearer.header()
-        answer = await timed("GET", url, header, seconds, most_bytes=MOST_BYTES)
+        answer = await timed("GET", url, {**named, **header}, seconds, most_bytes=MOST_BYTES)
         if answer.status in (401, 403) and self._bearer.can_be_renewed:
             header, _ = await self._bearer.header(refused=number)
-            answer = await timed("GET", url, header, seconds, most_bytes=MOST_BYTES)
+            answer = await timed("GET", url, {**named, **header}, seconds, most_bytes=MOST_BYTES)
         if answer.status == 404:
             return None  # it does not know the agent
         if answer.status != 200:

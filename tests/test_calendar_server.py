@@ -527,6 +527,14 @@ async def test_where_an_agent_stands_is_asked_for_and_reported_and_expires(house
     await begun(house, 1)
     assert await stands() == "busy"
     assert await stands("eve") == 404
+    await house.board.write(lambda tx: agents.put_agent(tx, "ada", max_live=0))
+    assert await stands() == "busy", "its attempt lives on"
+
+    await house.board.write(lambda tx: agents.put_agent(tx, "bob", max_live=0))
+    assert await stands("bob") == "idle", "it is woken elsewhere: that it has no place here says nothing"
+    body = {"agent_id": "bob", "status": "exhausted"}
+    await house.client.post("/calendar/agent/status", json=body, headers=asks.headers())
+    assert await stands("bob") == "exhausted"
 
 
 async def test_an_agents_own_token_says_its_own_word_and_nobody_elses(house: House) -> None:

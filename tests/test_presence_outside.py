@@ -185,6 +185,8 @@ def test_one_orchestrator_tells_another(house: House, tmp_path: Path) -> None:
         ('url = "https://hub/{agent}"\nagents = {bob = "b"}', "names the agent 'bob', which is not in agents"),
         ('url = "https://hub/{agent}"\npush = []', "is empty: name what is to be told"),
         ('url = "https://hub/{agent}"\ntoken_file = "x"\ntoken_command = ["y"]', "give one of both"),
+        ('url = "https://hub/{agent}"\nidentifier = "a b"', "identifier"),
+        ('url = "https://hub/{agent}"\nidentifier = "a"\nagents = {ada = "a b"}', "which cannot hold 'a b'"),
         ('read_url = "https://hub/{agent}"\nmap = {busy = "x", offline = "x"}', "map says 'x' for two words"),
     ],
 )

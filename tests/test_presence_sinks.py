@@ -42,6 +42,7 @@ class Office:
         self.holds = threading.Event()
         self.holds.set()
         self.says: dict[str, object] = {}
+        self.named: list[tuple[str | None, str | None]] = []  # who called about whom, by the two headers
         self._lock = threading.Lock()
         office = self
 
@@ -50,6 +51,7 @@ class Office:
                 with office._lock:
                     office.at_once += 1
                     office.most_at_once = max(office.most_at_once, office.at_once)
+                office.named.append((self.headers["X-Claw-Identifier"], self.headers["X-Agent-ID"]))
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 token = self.headers.get("Authorization", "")
                 with office._lock:
@@ -64,6 +66,7 @@ class Office:
 
             def do_GET(self) -> None:
                 office.heard.append((self.command, self.path, self.headers.get("Authorization", ""), {}))
+                office.named.append((self.headers["X-Claw-Identifier"], self.headers["X-Agent-ID"]))
                 office.holds.wait(20)
                 told = office.says.get(self.path.split("/")[2])
                 self.answer(office.does(self.path, "") if told else 404, json.dumps(told).encode())
@@ -432,3 +435,28 @@ async def test_one_agent_that_cannot_be_asked_for_holds_no_other_up(
     assert [agent for agent, _, _ in await said(board)] == ["bob"]
     [line] = await told(board, "source_failed")
     assert 'its answer is not {"status": "..."} of ada' in line
+
+
+async def test_a_calendar_backend_is_told_in_two_headers_who_calls_and_about_whom(
+    board: Board, office: Office, tmp_path: Path
+) -> None:
+    """It refuses who does not say so; one that is no such backend is told nothing of it."""
+    office.says = {"u-7": {"status": "busy"}}
+    office.does = lambda path, token: 200 if office.named[-1] == ("claw-1", "u-7") else 400
+    agents = 'agents = {ada = "u-7"}\n'
+    await Asking(board, [source(board, office, tmp_path, agents)], lambda: None).once()
+    assert office.named == [(None, None)] and await said(board) == []
+    asked = source(board, office, tmp_path, f'identifier = "claw-1"\n{agents}')
+    await asked.ask()
+    assert [(agent, word) for agent, word, _ in await said(board)] == [("ada", "busy")]
+    [telling] = sinks(board, office, tmp_path, f'identifier = "claw-1"\n{agents}').all
+    await telling.round()
+    assert office.named[-1] == ("claw-1", "u-7") and office.heard[-1][0] == "PUT"
+
+
+async def test_what_a_server_said_that_is_asked_is_not_told_on(board: Board, office: Office, tmp_path: Path) -> None:
+    """It may be the server that is told: our own word would come back as its word, and hold for ever."""
+    await board.write(presence_reports.put, "ada", "presence:office", "busy", actor="engine:source", good_for=900.0)
+    await board.write(presence_reports.put, "bob", "desk", "busy", actor="person:ann", good_for=900.0)
+    await sink(board, office, tmp_path).round()
+    assert office.told() == [("ada", "idle"), ("bob", "busy")]
