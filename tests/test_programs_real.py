@@ -107,7 +107,7 @@ def test_a_refusal_of_the_model_is_known(tmp_path: Path, name: str, refuses: Ref
         gone(house, task)
         (attempt,) = house.attempts(task)
         assert attempt["failure_kind"] == REFUSED[name][refuses], logs(house, attempt["id"])
-        assert attempt["outcome"] == ("rate_limited" if refuses == "rate_limit" else "crashed")
+        assert attempt["outcome"] == {"auth": "not_authorised", "rate_limit": "rate_limited"}.get(refuses, "crashed")
 
 
 @pytest.mark.long
