@@ -99,10 +99,11 @@ def _write(step: Step, clock: Clock) -> dict[str, object]:
 
 
 async def _created(step: Step, pid: int) -> None:
-    """Until the launcher has created its status, or is gone without."""
+    """Until the launcher has said who it is, or is gone without. Its status is empty for a moment before that."""
     launcher = processes.identity(pid)
     while launcher is not None and processes.alive(launcher):
-        if await asyncio.to_thread(processes.read_status, step.directory) is not None:
+        status = await asyncio.to_thread(processes.read_status, step.directory)
+        if status is not None and status.phase != "unknown":
             return
         await asyncio.sleep(POLL)
 
