@@ -84,10 +84,14 @@ class Calls:
         answer = await web.ask(
             method, self._config.url + path, headers=headers, params=params, body=body, seconds=self._seconds, most_bytes=MOST_BYTES,
         )  # fmt: skip
-        try:
-            return Said(answer.status, json.loads(answer.body, parse_constant=_no_number))
-        except (ValueError, RecursionError):
-            return Said(answer.status, None)
+        return await asyncio.to_thread(_said, answer)
+
+
+def _said(answer: web.Answered) -> Said:
+    try:
+        return Said(answer.status, json.loads(answer.body, parse_constant=_no_number))
+    except (ValueError, RecursionError):
+        return Said(answer.status, None)
 
 
 def refusal(status: int) -> str:

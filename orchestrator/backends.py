@@ -5,6 +5,7 @@ What an answer does to the board is blackboard/backends.py; what is said to a ba
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -21,6 +22,7 @@ from orchestrator.config_backends import BackendConfig
 log = logging.getLogger(__name__)
 
 KIND = "backend"
+MOST = 5_000  # slots in one answer: the board takes them in at once, and nobody else writes meanwhile
 
 
 def backend_of(name: str, config: BackendConfig, settings: Settings) -> backends.Backend:
@@ -61,11 +63,17 @@ class Schedule:
         return await self._bring(await self._calls.sync(None), None)
 
     async def _bring(self, document: Any, token: str | None) -> bool:
-        answer = synced.read(document)
+        answer = await asyncio.to_thread(synced.read, document)
+        if (size := _size(answer)) > MOST:
+            raise Invalid(f"it tells of {size} slots at once, and {MOST} are the most: that is no schedule of work")
         if token is None and answer.schedules is None:
             raise NoAnswer("it was asked for everything and answers only with what changed")
         taken = await self._board.write(backends.answered, self._backend, answer, token, self._policies)
         return bool(taken.tasks or taken.changed or taken.removed)
+
+
+def _size(answer: synced.Answer) -> int:
+    return len(answer.changes) + sum(len(slots) for slots in (answer.schedules or {}).values())
 
 
 class Heartbeat:

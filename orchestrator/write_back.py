@@ -156,4 +156,6 @@ def _number(answer: Said) -> int | None:
 
 def _detail(answer: Said) -> str:
     detail = answer.document.get("detail") if isinstance(answer.document, dict) else None
-    return f" ({detail[:200]})" if isinstance(detail, str) else ""
+    if not isinstance(detail, str):
+        return ""
+    return f" ({detail[:200].encode('utf-8', 'replace').decode()})"  # half a surrogate pair is no text to keep

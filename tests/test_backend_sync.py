@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import types
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -312,6 +314,37 @@ async def test_whatever_it_answers_what_was_good_stays_and_goes_on(client: Clien
     assert len(await client.turn()) == 2
     (row,) = await client.board.read(sources.listed)
     assert (row["failed"], row["failures"], row["error"], row["slots"]) == (3, 0, None, 2)
+
+
+async def test_more_than_anyone_plans_is_no_schedule(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "MOST", 3)
+    client.backend.schedules = {"ada": [slot(1), slot(2)], "bob": [slot(3), slot(4)]}
+    assert await client.turn() == []
+    assert "it tells of 4 slots at once, and 3 are the most" in (await client.told("source_failed"))[0]
+    client.backend.schedules = {"ada": [slot(1)], "bob": [slot(3)]}
+    before = await client.turn()
+    client.backend.change(*({"op": "update", "agent": "ada", "slotId": 1, "patch": {"priority": 1}} for _ in range(4)))
+    assert await client.turn() == before, "too many changes: asked for everything"
+    assert len(await client.told("source_failed")) == 1
+
+
+async def test_a_large_answer_is_read_beside_the_loop(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, threads = synced.read, []
+
+    def noted(document: object) -> synced.Answer:
+        threads.append(threading.current_thread())
+        return read(document)
+
+    def loaded(*given: Any, **more: Any) -> Any:
+        threads.append(threading.current_thread())
+        return json.loads(*given, **more)
+
+    monkeypatch.setattr(synced, "read", noted)
+    monkeypatch.setattr(backend_calls, "json", types.SimpleNamespace(loads=loaded))
+    client.backend.schedules = {"ada": [slot(1)]}
+    assert len(await client.turn()) == 1
+    assert len(threads) == 2
+    assert threading.main_thread() not in threads
 
 
 async def test_a_slow_answer_is_left_at_its_limit(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -248,6 +248,15 @@ async def test_what_the_backend_will_not_take_is_told_once_and_the_rest_goes_on(
     assert await told.queued() == []
 
 
+async def test_a_refusal_in_words_that_no_board_can_keep_holds_nobody_up(told: Told) -> None:
+    told.backend.faults = [fault(422, {"detail": "half \ud800"})]
+    await told.does(work(1), work(2))
+    await told.tells()
+    assert await told.queued() == []
+    (said,) = await told.told("write_back_refused")
+    assert said.endswith("it answers 422 (half ?) to id:1 is ongoing")
+
+
 async def test_a_planned_slot_that_is_not_there_for_a_moment_is_tried_again(told: Told) -> None:
     await told.does(work(3, "bob"))
     told.backend.faults = [fault(404)]
