@@ -21,22 +21,16 @@ from blackboard import (
     families,
     journal,
     presence,
-    presence_reports,
-    questions,
     repeating,
     reviews,
-    slots,
-    sources,
-    uploads,
     verbs,
 )
 from blackboard.board import Board, Tx
-from blackboard.clock import from_text, seconds_between
+from blackboard.clock import seconds_between
 from blackboard.days import day_of
-from blackboard.errors import BlackboardError, Refused, Unavailable
-from blackboard.sources import unnamed
+from blackboard.errors import BlackboardError, Unavailable
 from blackboard.tokens import digest, mint
-from orchestrator import backends, config_slots
+from orchestrator import backends, succession
 from orchestrator.asking import Asking
 from orchestrator.calendars import CalendarSource
 from orchestrator.cleaning import Cleaner
@@ -47,9 +41,10 @@ from orchestrator.presence_sinks import Sinks
 from orchestrator.presence_sources import PresenceSource
 from orchestrator.proving import Proving
 from orchestrator.punctuality import Punctuality
-from orchestrator.sources import SlotFiles, leave
+from orchestrator.sources import SlotFiles
 from orchestrator.spawner import Spawner, SpawnError
 from orchestrator.state_folder import keep_to_one_board
+from orchestrator.telling import Announce, Telling
 from orchestrator.waiting import beside
 from orchestrator.write_back import WriteBack
 
@@ -57,10 +52,8 @@ log = logging.getLogger(__name__)
 
 CLAIMS_AT_ONCE = 16
 CLEAN_SECONDS = 10.0  # between two looks whether the time of a workspace has come
-EVENTS_AT_ONCE = 100
 MEMORY_PAUSE = 5.0  # seconds between two looks while nothing but other programs' memory holds a task
 ALIVE_SECONDS = 60.0  # between two signs of life on the board: an outage is what comes after the last
-Announce = Callable[[Mapping[str, Any]], None]
 
 
 class Orchestrator:
@@ -70,9 +63,7 @@ class Orchestrator:
         self._board = board
         self._settings = settings
         self._base_url = base_url
-        self._announce = announce
-        self._told = 0
-        self._telling = asyncio.Lock()
+        self._telling = Telling(board, announce)
         self._woken = asyncio.Event()
         self._spawner = Spawner(board, settings, base_url)
         self._cleaner = Cleaner(board, settings, self._spawner.workspaces)
@@ -113,29 +104,13 @@ class Orchestrator:
     async def start(self) -> None:
         """Take the board over: fix the address, carry on what was left undone, adopt what lives."""
         await asyncio.to_thread(keep_to_one_board, self._settings, self._board.board_id)
-        await self._fix_base_url()
-        self._told = int((await self._board.read_first(questions.overview))["last_event"] or 0)
+        await succession.fix_base_url(self._board, self._base_url, self._monitor.living)
+        await self._telling.begin()
         await self._write_back.start()
-        await self._board.write(families.sweep)
-        await self._board.write(_plan_on, self._settings)
-        named = {
-            "calendar": [f"calendar:{name}" for name in self._settings.calendars],
-            "backend": backends.names(self._settings),
-        }
-        for kind, names in named.items():
-            for name in await self._board.read_first(unnamed, kind, names):
-                await self._board.write(leave, name, self._settings.policies())
-        await self._board.write(presence_reports.forget_others, self._standing)
+        await succession.carry_on(self._board, self._settings, presence_of=self._standing)
         await self._sinks.start()
-        await self._sweep_uploads()
+        await succession.sweep_uploads(self._board, self._settings)
         await self._board.foreign_commits()
-
-    async def _sweep_uploads(self) -> None:
-        """Remove the files that a crash left between their arrival and the output that would have named them."""
-        names = await self._board.read_first(uploads.named)
-        now = from_text(self._board.clock.now()).timestamp()
-        if gone := await asyncio.to_thread(uploads.sweep, self._settings.uploads_dir, names, now):
-            log.info("%d uploads that no output names were removed", len(gone))
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -170,7 +145,7 @@ class Orchestrator:
                 await self._monitor.quiet()
                 await self._proving.quiet()
             await self._step("write back", self._write_back.once)
-        await self._tell()
+        await self._telling.tell()
 
     async def _reconciling(self) -> None:
         """After the one pass: nothing more is claimed, but what ends on the board is seen."""
@@ -187,7 +162,7 @@ class Orchestrator:
             self._proving.stop(), ending, self._sinks.farewell()
         )  # checks are never left: the next start runs them again
         self._spawner.close()
-        await self._tell()
+        await self._telling.tell()
 
     async def tick(self) -> bool:
         """One pass. True when there is certainly more to do at once."""
@@ -198,7 +173,7 @@ class Orchestrator:
         await self._step("contracts", self._keep_contracts)
         more = bool(await self._step("claim", self._claim))
         await self._step("presence", self._note_presence)
-        await self._step("tell", self._tell)
+        await self._step("tell", self._telling.tell)
         await self._step("lateness", self._raise_alarm)
         self._last_tick = self._board.clock.boot()
         return more
@@ -294,36 +269,13 @@ class Orchestrator:
             await self._board.write(families.sweep)
             self._team = None  # it may have changed what a review waits for
             self.wake()
-        await self._tell()
+        await self._telling.tell()
 
     async def _raise_alarm(self) -> None:
         """Tell that the loop cannot keep up, once until it can again."""
         if (sentence := self._punctuality.alarm()) is not None:
             log.warning("the tick is late: %s", sentence)
             await self._board.write(_tell_late, sentence)
-
-    async def _tell(self) -> None:
-        """Announce every event since the last time."""
-        if self._announce is None:
-            return
-        async with self._telling:
-            more = True
-            while more:
-                found = await self._board.read_first(questions.events, self._told, EVENTS_AT_ONCE)
-                for event in found:
-                    self._told = event["id"]
-                    self._announce(event)
-                more = len(found) == EVENTS_AT_ONCE  # else what came meanwhile is for the next time
-
-    async def _fix_base_url(self) -> None:
-        """The address agents were told stays while any of them lives."""
-        row = await self._board.one(BASE_URL)
-        if row is not None and row["value"] != self._base_url and (living := await self._monitor.living()):
-            raise Refused(
-                f"attempts that still live were told to report to {row['value']}, not {self._base_url}: start on that "
-                f"address, or end them first. They are: {', '.join(living)}"
-            )
-        await self._board.write(_put_base_url, self._base_url)
 
     # --- sleeping ---------------------------------------------------------------------------------------
 
@@ -362,27 +314,6 @@ class Orchestrator:
         if due is None:
             return longest
         return min(longest, max(0.0, seconds_between(self._board.clock.now(), due) + 0.0005))
-
-
-BASE_URL = "SELECT value FROM meta WHERE key = 'base_url'"
-PUT_BASE_URL = """
-INSERT INTO meta (key, value) VALUES ('base_url', :url) ON CONFLICT (key) DO UPDATE SET value = excluded.value
-"""
-
-
-def _put_base_url(tx: Tx, url: str) -> None:
-    tx.run(PUT_BASE_URL, url=url)
-
-
-def _plan_on(tx: Tx, settings: Settings) -> None:
-    """Take the configuration's own slots in, go on with every rule, and decide on what an outage passed over."""
-    project = settings.slots.project or settings.projects[0].id
-    sources.answered(tx, config_slots.SOURCE)
-    slots.take_in(
-        tx, config_slots.schedule_of(settings.slots.recurring, project, settings.slots.time_zone), settings.policies()
-    )
-    repeating.go_on(tx, settings.policies())
-    contracts.after_outage(tx, settings.slots.catch_up)
 
 
 def _tell_fault(tx: Tx, sentence: str) -> None:
