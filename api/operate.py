@@ -196,6 +196,7 @@ VERBS = {
     "answer": "blocked → pending; `detail` is the answer.",
     "cancel": "Any state that is not final → cancelled, children too; the agent is stopped.",
     "reopen": "done, failed or cancelled → pending.",
+    "recheck": "All checks of a task in review are run again; it stays there.",
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from blackboard import pauses, slot_records, slots, verbs
+from blackboard import pauses, rechecks, slot_records, slots, verbs
 from blackboard.board import Tx
 from blackboard.errors import Forbidden, Invalid, NotFound, Refused
 from blackboard.forms import ChildReport, TaskReport
@@ -98,11 +98,11 @@ def _known_zone(name: str) -> None:
         raise NotFound(unknown.sentence) from None
 
 
-OPERATIONS = ("approve", "reject", "answer", "cancel", "reopen")
+OPERATIONS = ("approve", "reject", "answer", "cancel", "reopen", "recheck")
 
 
 def operate(tx: Tx, token_hash: bytes, project: str, task_id: int, verb: str, detail: str | None = None) -> Answer:
-    """A person moves a task: approve, reject (remark), answer (text), cancel, reopen."""
+    """A person moves a task: approve, reject (remark), answer (text), cancel, reopen; or has its checks run again."""
     return operate_as(tx, identify(tx, token_hash), project, task_id, verb, detail)
 
 
@@ -125,6 +125,8 @@ def _apply(tx: Tx, task_id: int, verb: str, actor: str, detail: str | None) -> s
         return verbs.cancel(tx, task_id, actor=actor, reason=detail)
     if verb == "reopen":
         return verbs.reopen(tx, task_id, actor=actor, reason=detail)
+    if verb == "recheck":
+        return rechecks.recheck(tx, task_id, actor=actor, reason=detail)
     raise NotFound(f"there is no verb {verb!r}: a person may " + ", ".join(OPERATIONS))
 
 

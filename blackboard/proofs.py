@@ -48,7 +48,7 @@ def due(rows: Rows, most: int) -> list[int]:
     return [row["id"] for row in rows.all(DUE, most=most)]
 
 
-# The first condition without a passed check of the work that was handed in last.
+# The first condition without a passed check of the work that was handed in last, since a person asked for all of them again.
 BEGIN = """
 INSERT INTO checks (task_id, attempt_id, position, what, started_at)
 SELECT t.id, e.id, w.key + 1, t.checks -> w.key, :now
@@ -56,7 +56,8 @@ SELECT t.id, e.id, w.key + 1, t.checks -> w.key, :now
   JOIN json_each(t.checks) w
  WHERE t.id = :task AND NOT EXISTS (
    SELECT 1 FROM checks c WHERE c.task_id = t.id AND c.attempt_id = e.id AND c.position = w.key + 1
-      AND c.what = t.checks -> w.key AND c.result = 'passed')
+      AND c.what = t.checks -> w.key AND c.result = 'passed'
+      AND c.id > coalesce((SELECT json_extract(v.data, '$.after') FROM events v WHERE v.task_id = t.id AND v.verb = 'recheck' ORDER BY v.id DESC LIMIT 1), 0))
  ORDER BY w.key LIMIT 1
 """
 BEGUN = "SELECT id, position FROM checks WHERE task_id = :task AND ended_at IS NULL"

@@ -32,7 +32,7 @@ PROJECT = "SELECT project_id FROM tasks WHERE id = :task"
 
 
 def operate(settings: Settings, task: int, verb: str, detail: str | None) -> Answer:
-    """A person's verb on a task: approve, reject, answer, cancel, reopen."""
+    """A person's verb on a task: approve, reject, answer, cancel, reopen, recheck."""
     from blackboard import people
 
     project = project_of(settings, task)

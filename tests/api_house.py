@@ -11,7 +11,7 @@ import httpx
 from starlette.types import ASGIApp
 
 from api import ApiConfig, create_app
-from blackboard import tokens
+from blackboard import proofs, tokens
 from blackboard.agents import put_agent
 from blackboard.board import Board, Tx
 
@@ -51,6 +51,14 @@ def claim(tx: Tx, task: int, agent: str, token: str, role: str, workspace: str |
         now=tx.now,
         workspace=workspace,
     )
+
+
+def with_a_check_that_could_not_be_run(tx: Tx, task: int) -> None:
+    """Of a task in review: it is a person's for that reason."""
+    tx.run("UPDATE attempts SET gone_at = ended_at WHERE task_id = :task", task=task)
+    tx.run("""UPDATE tasks SET checks = '[{"run":"make"}]' WHERE id = :task""", task=task)
+    (check,) = proofs.begin(tx, 1)
+    proofs.finish(tx, check, proofs.Found("not_run", output="no such program"))
 
 
 @dataclass

@@ -18,7 +18,7 @@ from api import ApiConfig, create_app
 from blackboard import abroad
 from blackboard.board import Tx
 from prompts import bb_script, curl_config
-from tests.api_house import Attempt, House, open_house
+from tests.api_house import Attempt, House, open_house, with_a_check_that_could_not_be_run
 
 ROOT = Path(__file__).resolve().parent.parent
 NEVER = Path("/tmp/never-made-by-a-report")
@@ -93,7 +93,7 @@ async def prepared(served: Served, route: str) -> Attempt:
     """An attempt whose task is in the state that the route is for."""
     attempt = await served.house.attempt()
     before: list[dict[str, object]] = []
-    if route.endswith("/approve") or route.endswith("/reject"):
+    if route.endswith(("/approve", "/reject", "/recheck")):
         before = [{"status": "review", "output": {"type": "data", "title": "T", "content": "C"}}]
     elif route.endswith("/answer"):
         before = [{"status": "blocked", "detail": "?"}]
@@ -101,6 +101,8 @@ async def prepared(served: Served, route: str) -> Attempt:
         before = [{"status": "failed", "final": True, "detail": "no"}]
     for report in before:
         assert (await served.house.post(f"{attempt.url}/status", attempt.token, report)).status_code == 200
+    if route.endswith("/recheck"):
+        await served.house.board.write(with_a_check_that_could_not_be_run, attempt.task)
     if route.startswith(("/calendar/slots/", "PATCH /calendar/slots/")):
         await served.house.board.write(with_slots)
     if route.endswith("/gone"):

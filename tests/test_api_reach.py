@@ -39,6 +39,7 @@ BODIES: dict[str, dict[str, object]] = {
     "POST answer": {"detail": "yes"},
     "POST cancel": {},
     "POST reopen": {},
+    "POST recheck": {"detail": "it is installed"},
     "POST pause": {},
     "POST resume": {},
     "POST clean": {},

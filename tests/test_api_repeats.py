@@ -18,7 +18,7 @@ from api.app import table
 from api.endpoints import Endpoint
 from blackboard import abroad, tokens
 from blackboard.board import ReadOnly
-from tests.api_house import House, open_house, problem
+from tests.api_house import House, open_house, problem, with_a_check_that_could_not_be_run
 from tests.daemon import free_port, until
 from tests.test_api_reach import BODIES, everything, named
 
@@ -26,6 +26,7 @@ POSTS = [endpoint for endpoint in table(ApiConfig()) if endpoint.method == "POST
 BEFORE = {
     "approve": {"status": "review", "output": {"type": "data", "title": "T", "content": "C"}},
     "reject": {"status": "review", "output": {"type": "data", "title": "T", "content": "C"}},
+    "recheck": {"status": "review", "output": {"type": "data", "title": "T", "content": "C"}},
     "answer": {"status": "blocked", "detail": "?"},
     "reopen": {"status": "failed", "final": True, "detail": "no"},
     "gone": {"status": "failed", "final": True, "detail": "no"},
@@ -48,6 +49,8 @@ async def test_every_post_has_one_effect_however_often_it_is_sent(house: House, 
     if endpoint.name in BEFORE:
         assert (await house.post(f"{attempt.url}/status", attempt.token, BEFORE[endpoint.name])).is_success
     token = attempt.token if "executor" in endpoint.who else await house.operator()
+    if endpoint.name == "recheck":
+        await house.board.write(with_a_check_that_could_not_be_run, attempt.task)
     if endpoint.name == "gone":
         await house.board.write(abroad.left, 1, until=None, sentence="it may go on")
     url = endpoint.path.format(project="demo", agent="writer", account="agent:writer", task=attempt.task)

@@ -1,4 +1,4 @@
-"""What only a person says: approve, reject, answer, cancel or reopen a task; that a run elsewhere is gone.
+"""What only a person says: approve, reject, answer, cancel or reopen a task, run its checks again; that a run elsewhere is gone.
 
 Each is one write by `orchestrator.roads`; what is allowed is decided by the board.
 """
@@ -60,6 +60,17 @@ def reopen(call: Call, task: int, reason: str | None) -> None:
     decide(call, task, "reopen", reason)
 
 
+@command("recheck", short_help="Run the checks of a task in review again.")
+@TASK
+@click.argument("reason", required=False)
+def recheck(call: Call, task: int, reason: str | None) -> None:
+    """Run all checks of a task in review again: you have installed what was missing, or something has changed since.
+
+    What had passed counts no more. A review that is yours because a check could not be run begins anew.
+    """
+    decide(call, task, "recheck", reason)
+
+
 @command("gone", short_help="Say that a run which may go on elsewhere is over.")
 @click.argument("attempt", type=click.IntRange(min=1))
 @click.argument("why")
@@ -75,4 +86,4 @@ def gone(call: Call, attempt: int, why: str) -> None:
     call.screen.answer(said, [said["next"]])
 
 
-COMMANDS = (approve, reject, answer, cancel, reopen, gone)
+COMMANDS = (approve, reject, answer, cancel, reopen, recheck, gone)
