@@ -8,20 +8,22 @@ from blackboard import agenda, calendar_callers, journal
 from blackboard.board import Rows, Tx
 from blackboard.errors import NotFound
 
-MOST = 1000  # instances; the one that was not heard of longest is forgotten
+MOST = 100  # instances of one caller, so that no token pushes out those of others; the one not heard of longest is forgotten
 
 BEAT = """
 INSERT INTO instances (name, seen_at, actor) VALUES (:name, :now, :actor)
 ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, actor = excluded.actor
 """
-FORGET = "DELETE FROM instances WHERE name IN (SELECT name FROM instances ORDER BY seen_at DESC LIMIT -1 OFFSET :most)"
+FORGET = """
+DELETE FROM instances WHERE name IN (SELECT name FROM instances WHERE actor = :actor ORDER BY seen_at DESC, name LIMIT -1 OFFSET :most)
+"""
 
 
 def beat(tx: Tx, token: bytes | None, instance: str | None) -> dict[str, Any]:
     """An instance lives. The answer is no more than that it was heard: what is planned is asked for elsewhere."""
     asker = calendar_callers.asker(tx, token, instance, "operate")
     tx.run(BEAT, name=asker.instance, now=tx.now, actor=asker.actor)
-    tx.run(FORGET, most=MOST)
+    tx.run(FORGET, actor=asker.actor, most=MOST)
     return {"instance": asker.instance, "seen_at": tx.now}
 
 

@@ -13,7 +13,9 @@ from blackboard import agenda
 from blackboard.agenda import Agenda, Day
 from blackboard.board import Tx
 
-MOST = 1000  # chains; the one that was not asked for longest is forgotten
+MOST = (
+    100  # chains of one reach, so that no token pushes out those of others; the one not asked for longest is forgotten
+)
 
 FOUND = "SELECT * FROM sync_clients WHERE instance = :instance AND reach = :reach"
 PUT = """
@@ -21,7 +23,10 @@ INSERT INTO sync_clients (instance, reach, token, date, known, asked_at) VALUES 
 ON CONFLICT (instance, reach) DO UPDATE SET token = excluded.token, date = excluded.date, known = excluded.known, asked_at = excluded.asked_at
 """
 ASKED = "UPDATE sync_clients SET asked_at = :now WHERE instance = :instance AND reach = :reach"
-FORGET = "DELETE FROM sync_clients WHERE (instance, reach) IN (SELECT instance, reach FROM sync_clients ORDER BY asked_at DESC LIMIT -1 OFFSET :most)"
+FORGET = """
+DELETE FROM sync_clients WHERE reach = :reach AND instance IN (
+  SELECT instance FROM sync_clients WHERE reach = :reach ORDER BY asked_at DESC, instance LIMIT -1 OFFSET :most)
+"""
 
 
 def answer(tx: Tx, instance: str, agent: str | None, day: Day, since: str | None, token: str) -> dict[str, Any]:
@@ -48,7 +53,7 @@ def answer(tx: Tx, instance: str, agent: str | None, day: Day, since: str | None
 def _put(tx: Tx, instance: str, reach: str, token: str, date: str, found: Agenda) -> None:
     known = json.dumps(found, ensure_ascii=False)
     tx.run(PUT, instance=instance, reach=reach, token=token, date=date, known=known, now=tx.now)
-    tx.run(FORGET, most=MOST)
+    tx.run(FORGET, reach=reach, most=MOST)
 
 
 def difference(known: Agenda, found: Agenda) -> list[dict[str, Any]]:

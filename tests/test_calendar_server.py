@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from api import ApiConfig, create_app
-from blackboard import agenda, agents, questions, repeating, slots, sync_chain, tokens, verbs
+from blackboard import agenda, agents, instances, questions, repeating, slots, sync_chain, tokens, verbs
 from blackboard.board import Board, Rows, Tx
 from blackboard.policy import Policies
 from orchestrator import account
@@ -462,6 +462,24 @@ async def test_the_chain_that_was_not_asked_for_longest_is_forgotten(
         await asks.sync()
     rows = await house.board.all("SELECT instance FROM sync_clients ORDER BY instance")
     assert [each["instance"] for each in rows] == ["gateway-2", "gateway-3", "gateway-4"]
+
+
+async def test_no_token_pushes_out_what_others_are_known_by(
+    house: House, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sync_chain, "MOST", 3)
+    monkeypatch.setattr(instances, "MOST", 3)
+    everybody, own = await plugin(house), Plugin(house.client, await house.agent_token("ada"))
+    assert await everybody.sync()
+    await house.post("/monitor/server/heartbeat", everybody.token, {"claw_identifier": "gateway-1"})
+    for number in range(5):
+        clock.go_on(1)
+        own.name, own.since = f"many-{number}", None
+        await own.sync()
+        await house.post("/monitor/server/heartbeat", own.token, {"claw_identifier": own.name})
+    assert not await everybody.sync()  # still the difference
+    kept = await house.board.read(instances.listed)
+    assert [each["name"] for each in kept] == ["gateway-1", "many-2", "many-3", "many-4"]
 
 
 OPEN = ApiConfig(calendar_open_to=frozenset({"gateway-1"}))
