@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from orchestrator.config import Settings
 
 
+THREADS = (
+    64  # for what blocks: a program that is asked may take ten seconds or thirty, and the loop never waits behind it
+)
 ONE_KEY_SECONDS = 1.0  # a wrapper such as timeout(1) passes one signal on twice
 
 
@@ -68,6 +72,7 @@ async def live(
     """Run one instance until it is told to end. The caller holds the lock and the bound socket."""
     port = listener.getsockname()[1]
     url = settings.base_url(port)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="blocking"))
     with signals() as told:
         board = await Board.open(settings.board)
         try:

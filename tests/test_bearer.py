@@ -11,6 +11,7 @@ import pytest
 from orchestrator import bearer
 from orchestrator.asking import NoAnswer
 from orchestrator.bearer import Bearer
+from tests.daemon import House, until
 
 
 def shell(script: str) -> Bearer:
@@ -51,3 +52,23 @@ async def test_one_that_prints_without_end_is_ended_at_once(tmp_path: Path) -> N
 
 async def test_what_it_prints_is_the_token() -> None:
     assert await shell("sleep 0.1; printf 'a-token\\n'").header() == ({"Authorization": "Bearer a-token"}, 1)
+
+
+def test_many_that_hang_hold_nobody_up(tmp_path: Path) -> None:
+    targets = range(12)  # more than there would be threads on a small machine
+    tables = {
+        f"presence.s{number}": {
+            "url": f"http://127.0.0.1:9/{number}/{{agent}}",
+            "token_command": ["sh", "-c", f"touch {tmp_path}/{number}; sleep 9; rm {tmp_path}/{number}; echo token"],
+        }
+        for number in targets
+    }
+    house = House(tmp_path / "house", **tables)
+    house.agent("ada", "exit 0")
+    try:
+        house.start()
+        until(lambda: all((tmp_path / str(number)).exists() for number in targets), story=house.told)
+        house.stop()
+        house.ends()
+    finally:
+        house.clear()
