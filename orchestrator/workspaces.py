@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from blackboard import attempts, workspaces
 from blackboard.board import Board, Rows, Tx
@@ -82,16 +82,16 @@ class Workspaces:
     def __init__(self, board: Board, settings: Settings) -> None:
         self._board = board
         self._settings = settings
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # as long as somebody has it
         self.finish: Callable[[Record], Awaitable[None]] | None = None
 
     def lock(self, path: str) -> asyncio.Lock:
         """Held by whoever makes, hands over or removes what is at this path."""
-        return self._locks[path]
+        return self._locks.setdefault(path, asyncio.Lock())
 
     def repository_lock(self, repository: Path) -> asyncio.Lock:
         """Held by whoever adds a worktree to a repository, or takes one from it: git's own notes are one at a time."""
-        return self._locks[os.path.realpath(repository)]
+        return self.lock(os.path.realpath(repository))
 
     async def hand_over(self, attempt_id: int, brief: Mapping[str, Any], place: Place, agent: AgentConfig) -> None:
         """Have the attempt's workspace made, and its hooks before the run passed; NotReady."""

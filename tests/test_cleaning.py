@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -385,3 +387,20 @@ async def test_a_removal_that_was_cut_short_is_finished(yard: Yard, repository: 
     await yard.is_removed(workspace, tree)
     assert not [each.name for each in yard.settings.workspaces_dir.iterdir() if each.name.startswith(".removed")]
     assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+async def test_a_path_has_one_lock_for_as_long_as_somebody_has_it(yard: Yard) -> None:
+    made = Workspaces(yard.board, yard.settings)
+    order: list[str] = []
+
+    async def hold(name: str) -> None:
+        async with made.lock("/a"):
+            order.append(f"{name} begins")
+            await asyncio.sleep(0)
+            gc.collect()
+            order.append(f"{name} ends")
+
+    await asyncio.gather(hold("first"), hold("second"))
+    assert order == ["first begins", "first ends", "second begins", "second ends"]
+    gc.collect()
+    assert len(made._locks) == 0
