@@ -19,6 +19,7 @@ from blackboard.tokens import redact
 MEDIA_TYPE = "text/calendar"
 DOMAIN = "blackboard"  # of a uid, behind the board's mark
 _END = b"END:VCALENDAR\r\n"
+_MARK = re.compile("[0-9a-f]{16}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -82,5 +83,5 @@ def _plain(text: str) -> str:
 
 def boards(uid: str, said: Iterable[str]) -> frozenset[str]:
     """The marks of the boards that an event came through, by its uid and by what it says itself."""
-    mark, dot, rest = uid.rpartition("@")[2].partition(".")
-    return frozenset(said) | (frozenset({mark}) if dot and rest == DOMAIN else frozenset())
+    mark, _, rest = uid.rpartition("@")[2].partition(".")
+    return frozenset(each for each in (*said, mark if rest == DOMAIN else "") if _MARK.fullmatch(each))

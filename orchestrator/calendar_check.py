@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from blackboard import feed
+from blackboard.board import ReadOnly
 from blackboard.errors import BlackboardError
 from orchestrator import calendar_reading, calendar_slots
 from orchestrator.asking import NoAnswer
@@ -18,11 +20,20 @@ DAYS = 7
 SECONDS = 20.0
 
 
+def _mark(settings: Settings) -> str:
+    """That of the board, if there is one already."""
+    if not settings.board.exists():
+        return ""
+    with ReadOnly(settings.board) as board:
+        return feed.mark(board)
+
+
 def looked_at(name: str, settings: Settings) -> Iterator[tuple[Literal["ok", "warn", "fail"], str]]:
     """The findings about one calendar."""
     config = settings.calendars[name]
     now = datetime.now(UTC)
     try:
+        ours = _mark(settings)
         text = asyncio.run(fetched(config, SECONDS))
         zone, until = ZoneInfo(config.time_zone), now + timedelta(days=DAYS)
         reading = calendar_reading.read(text, zone=zone, begin=now, until=until, all_day_at=config.day_begins)
@@ -30,7 +41,7 @@ def looked_at(name: str, settings: Settings) -> Iterator[tuple[Literal["ok", "wa
     except (NoAnswer, BlackboardError) as error:
         yield "fail", str(error)
         return
-    records, refused = calendar_slots.slots_of(name, found, config, settings.agents)
+    records, refused = calendar_slots.slots_of(name, found, config, settings.agents, ours)
     yield from (("warn", f"{which}: {why}") for which, why in refused)
     planned = sum(record["status"] == "not_started" for _, record in records)
     yield "ok", f"{planned} planned in the next {DAYS} days"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from blackboard.feed_text import boards
 from orchestrator.config_calendars import CalendarConfig
 from orchestrator.ics_events import Found, Occurrence, short
 
@@ -14,23 +15,41 @@ LONGEST_TITLE = 500
 
 
 def slots_of(
-    name: str, found: Found, config: CalendarConfig, agents: Mapping[str, Any]
+    name: str, found: Found, config: CalendarConfig, agents: Mapping[str, Any], ours: str = ""
 ) -> tuple[list[tuple[str, dict[str, Any]]], list[tuple[str, str]]]:
-    """(agent, record) of every occurrence that is for one, and (which event, why) of events that are for nobody."""
+    """(agent, record) of every occurrence that is for one, and (which event, why) of events that are for nobody.
+
+    `ours`: the mark of this board, whose own events come back in nobody's name.
+    """
     slots, refused = [], dict[str, str]()
     for each in found.occurrences:
         agent = whose(each, config, agents)
-        if agent is None:
+        if ours in _boards(each):
+            refused[OURS] = CAME_BACK
+        elif agent is None:
             refused[_name(each)] = NOBODY
         else:
             slots.append((agent, _record(name, each)))
     return slots, [*found.refused, *refused.items()]
 
 
+OURS = "events of this board's own feed"
+CAME_BACK = "they are left out, or its tasks would make tasks of themselves without an end"
 NOBODY = (
     "it is for no agent: name one in X-BLACKBOARD-AGENT, in a category, by an attendee (calendars.NAME.attendees), or "
     "give the calendar an agent"
 )
+
+
+def _boards(each: Occurrence) -> frozenset[str]:
+    """The boards whose feeds it came through, by their marks."""
+    return boards(each.uid, each.own.get("board", "").split())
+
+
+def _through(each: Occurrence) -> dict[str, str]:
+    """The same, kept on the slot: the feed of this board says it on."""
+    through = " ".join(sorted(_boards(each)))
+    return {"boards": through} if through else {}
 
 
 def _name(each: Occurrence) -> str:
@@ -52,16 +71,20 @@ def _record(name: str, each: Occurrence) -> dict[str, Any]:
     where = f"Where: {each.location}" if each.location else ""
     task = {"title": each.summary[:LONGEST_TITLE], "description": "\n\n".join(filter(None, (each.description, where)))}
     task |= {key: own[key] for key in OF_TASK if own.get(key)}
-    return {
-        "virtual_id": "/".join(filter(None, (short(each.uid), each.recurrence))),
-        "scheduled_at": each.starts,
-        "estimated_duration": each.minutes,
-        "status": "cancelled" if each.cancelled else "not_started",
-        "priority": _number(own.get("priority", "0")),
-        "event_type": "event",
-        "event_data": {key: value for key, value in task.items() if value},
-        "series": f"calendar:{name} {short(each.uid)}",
-    } | {key: own[key] for key in PROMISES if own.get(key)}
+    return (
+        {
+            "virtual_id": "/".join(filter(None, (short(each.uid), each.recurrence))),
+            "scheduled_at": each.starts,
+            "estimated_duration": each.minutes,
+            "status": "cancelled" if each.cancelled else own.get("status") or "not_started",
+            "priority": _number(own.get("priority", "0")),
+            "event_type": "event",
+            "event_data": {key: value for key, value in task.items() if value},
+            "series": f"calendar:{name} {short(each.uid)}",
+        }
+        | {key: own[key] for key in PROMISES if own.get(key)}
+        | _through(each)
+    )
 
 
 def _number(text: str) -> int | str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from blackboard import journal, slots, sources
+from blackboard import feed, journal, slots, sources
 from blackboard.board import Board, Tx
 from blackboard.clock import from_text, to_text
 from orchestrator import calendar_reading, calendar_slots, config_calendars, web
@@ -69,7 +69,9 @@ class CalendarSource:
         )  # fmt: skip
         if self._config.url:
             await asyncio.to_thread(_keep, self._kept, text)
-        records, refused = calendar_slots.slots_of(self._short, found, self._config, self._settings.agents)
+        records, refused = calendar_slots.slots_of(
+            self._short, found, self._config, self._settings.agents, await self._board.read(feed.mark)
+        )
         project = self._config.project or self._settings.slots.project or self._settings.projects[0].id
         schedule = slots.Schedule(
             self.name, list(records), project, self._config.time_zone, complete=True, since=to_text(now - BEHIND)

@@ -274,3 +274,9 @@ def test_the_whole_of_it_is_written_quickly_again(tmp_path: Path) -> None:
     found = feed.Found((entry,) * 1000, False, "b", "")
     feed_text.rendered(found)
     assert (feed_text._event.cache_info().misses, feed_text._event.cache_info().hits) == (1, 999)
+
+
+def test_the_boards_an_event_came_through_are_their_marks_and_nothing_else() -> None:
+    ours, former = "0123456789abcdef", "fedcba9876543210"
+    assert feed_text.boards(f"slot-1-once@{ours}.blackboard", [former, "x" * 9999, ""]) == {ours, former}
+    assert feed_text.boards(f"{ours}@example.org", []) == feed_text.boards("", []) == frozenset()
