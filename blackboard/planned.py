@@ -68,3 +68,15 @@ def _daily(row: sqlite3.Row, now: str) -> list[str]:
     except Invalid:
         return []
     return [when for when, occurrence in found if occurrence != "once"]
+
+
+# By the index tasks_of_slots_by_time.
+UPCOMING = """
+SELECT t.id AS task, t.due_at, t.agent_id AS agent, t.title, s.source FROM tasks t JOIN slots s ON s.id = t.slot_id
+ WHERE t.slot_id IS NOT NULL AND t.due_at > :now AND t.status = 'pending' ORDER BY t.due_at, t.id LIMIT :most
+"""
+
+
+def upcoming(rows: Rows, now: str, most: int) -> list[sqlite3.Row]:
+    """The tasks of slots that are due next."""
+    return rows.all(UPCOMING, now=now, most=most)

@@ -138,5 +138,6 @@ def _nothing_runs(settings: Settings) -> None:
 def _parts(folder: Path, settings: Settings) -> list[Path]:
     board = [settings.board.with_name(settings.board.name + suffix) for suffix in ("", "-wal", "-shm")]
     state = [settings.state_dir / name for name in STATE]
-    slots = [file for file in settings.slots.files if file.is_relative_to(folder)]
+    named = [*settings.slots.files, *(each.file for each in settings.calendars.values() if each.file)]
+    slots = [file for file in named if file.is_relative_to(folder)]
     return [*board, *state, *slots, *([settings.config_file] if settings.config_file else [])]

@@ -20,6 +20,8 @@ from blackboard.board import Board
 from blackboard.lock import BoardLock
 from orchestrator import beginning, exits, listening, spoken
 from orchestrator.narration import Narrator
+from orchestrator.upcoming import Upcoming
+from orchestrator.waiting import beside
 
 if TYPE_CHECKING:
     from orchestrator.config import Settings
@@ -84,7 +86,8 @@ async def live(
             try:
                 lock.tell(url=settings.api.local_url(port))
                 say.say(*ready(settings, port, wish))
-                await _until(told, works.once(dry_run=wish.dry_run) if wish.once else works.run(), serving)
+                async with beside(*([] if wish.once else [Upcoming(board, say.say).run()])):
+                    await _until(told, works.once(dry_run=wish.dry_run) if wish.once else works.run(), serving)
                 if told.is_set():
                     say.say({"stopping": True}, _farewell(wish))
             finally:

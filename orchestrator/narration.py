@@ -39,6 +39,13 @@ def as_line(event: Event, title: str = "") -> str:
     return " ".join(words) + (f": {_short(value['reason'])}" if value.get("reason") and not told_before else "")
 
 
+def next_line(slot: Mapping[str, Any], now: str) -> str:
+    """What comes next, for a person: `next: 09:30:00 worker — Weekly notes (calendar team)`; with its day where that is another."""
+    due_at, source = slot["due_at"], slot["source"].replace(":", " ", 1)
+    when = due_at[11:19] if due_at[:10] == now[:10] else f"{due_at[:10]} {due_at[11:16]}"
+    return f"next: {when} {slot['agent']} — {_short(slot['title'], 50)} ({source})"
+
+
 def style_of(event: Event) -> str:
     """The colour of an event: that of the state it led to."""
     return STYLES.get(event["dst"] or "", "")

@@ -280,6 +280,17 @@ def test_init_fresh_moves_aside_and_deletes_nothing(here: Settings, tmp_path: Pa
     assert "no tasks yet" in ok("tasks")
 
 
+def test_init_fresh_moves_the_calendars_of_the_folder_too(here: Settings, tmp_path: Path) -> None:
+    (tmp_path / "team.ics").write_text("")
+    config = tmp_path / "orchestrator.toml"
+    config.write_text(config.read_text() + '\n[calendars.team]\nfile = "team.ics"\nagent = "worker"\n')
+
+    ok("init", "--fresh")
+
+    (aside,) = tmp_path.glob("before-*")
+    assert (aside / "team.ics").exists() and not (tmp_path / "team.ics").exists()
+
+
 def test_init_fresh_leaves_a_board_that_is_held_alone(here: Settings) -> None:
     with daemon():
         assert "holds the board" in refused(exits.TRY_AGAIN, "init", "--fresh")

@@ -15,10 +15,12 @@ import pytest
 from blackboard import slots
 from blackboard.board import Board
 from blackboard.policy import Policies
+from orchestrator.calendars import CalendarSource
 from orchestrator.config_loading import load
 from orchestrator.demo import board, desk
 from orchestrator.demo.crafts import CRAFTS
 from orchestrator.roster import enrol
+from tests.fake_clock import FakeClock
 
 NOW = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 
@@ -53,6 +55,38 @@ async def test_every_slot_becomes_a_task_with_its_own_policy(demo: Path, tmp_pat
         "human",
         "The output must end with a line 'Total: …'.",
     )
+
+
+async def test_the_calendar_is_a_task_an_event_and_time_once_however_often_it_is_read(
+    demo: Path, tmp_path: Path
+) -> None:
+    settings = load(demo / "orchestrator.toml", environ={})
+    opened = await Board.open(tmp_path / "board.db", readers=1, clock=FakeClock("2026-01-31T09:00:00.000Z"))
+    tasks = "SELECT agent_id, title, due_at, description FROM tasks ORDER BY due_at"
+    try:
+        await opened.write(enrol, settings)
+        for _ in range(2):  # a second start
+            await CalendarSource("demo", settings.calendars["demo"], opened, settings).ask()
+            board.write_demo(demo, NOW + timedelta(days=1))
+        found = await opened.all(tasks)
+    finally:
+        await opened.close()
+
+    assert [(row["agent_id"], row["title"], row["due_at"][5:19]) for row in found] == [
+        ("casey", "Weekly notes", "01-31T09:00:14"), ("dora", "Letter of the day", "01-31T09:00:31"),
+        ("dora", "Letter of the day", "02-01T09:00:31"), ("dora", "Letter of the day", "02-02T09:00:31"),
+        ("casey", "Weekly notes", "02-07T09:00:14"), ("casey", "Weekly notes", "02-14T09:00:14"), ("casey", "Weekly notes", "02-21T09:00:14"),
+    ]  # fmt: skip
+    works = [row["description"].partition(' "') for row in found]
+    assert {words for words, _, _ in works} <= set(CRAFTS)
+    assert {rest.rpartition('"')[0] for _, _, rest in works} == {
+        str(demo / "files" / name) for name in ("handbook.md", "letter.txt")
+    }
+
+
+def test_the_calendar_keeps_to_short_lines(demo: Path) -> None:
+    lines = (demo / "team.ics").read_bytes().split(b"\r\n")
+    assert max(map(len, lines)) <= 75 and b"\n" not in b"".join(lines)
 
 
 def test_everything_begins_within_the_minute_or_soon_after(demo: Path) -> None:

@@ -1,4 +1,4 @@
-"""Writes the demo's board: a configuration, a slot file whose times begin now, and the files the work is about.
+"""Writes the demo's board: a configuration, a slot file and a calendar that begin now, and the files the work is about.
 
 What it writes is read by the same code as any other configuration. Overwrites nothing of a demo that is there.
 """
@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from pathlib import Path
+
+from orchestrator.demo.calendar import Event, text_of
 
 PORT = 8083
 
@@ -39,6 +41,10 @@ title = "A minute to watch"
 
 [slots]
 files = ["slots.toml"]
+
+# A calendar as calendar programs write it: each event is a task of the agent its category names.
+[calendars.demo]
+file = "team.ics"
 
 # Four workers: the same small program at its own pace. Two report with `bb`, two with plain curl.
 [agents.ada]
@@ -120,6 +126,18 @@ def plan(files: Path) -> list[Planned]:
     ]
 
 
+def events(files: Path) -> list[Event]:
+    """What the calendar says, besides: the first times are within the minute, the others on days to come."""
+    contents, words = (
+        f'Write a table of contents of "{files / "handbook.md"}"',
+        f'Count the words of "{files / "letter.txt"}"',
+    )
+    return [
+        Event("weekly-notes@demo", 14, "casey", "Weekly notes", contents, "FREQ=WEEKLY;COUNT=4"),
+        Event("letter-of-the-day@demo", 31, "dora", "Letter of the day", words, "FREQ=DAILY;COUNT=3"),
+    ]
+
+
 def write_demo(directory: Path, now: datetime | None = None) -> None:
     """Make the demo in `directory`, its slots beginning `now` (aware; the clock's when None).
 
@@ -134,6 +152,7 @@ def write_demo(directory: Path, now: datetime | None = None) -> None:
         with resources.as_file(source) as path:
             shutil.copyfile(path, files / source.name)
     begin = (now or datetime.now(UTC)).astimezone(UTC)
+    (directory / "team.ics").write_text(text_of(events(files.absolute()), begin), encoding="utf-8", newline="")
     (directory / "slots.toml").write_text(_slots(plan(files.absolute()), begin), encoding="utf-8")
     config.write_text(_config(config.absolute()), encoding="utf-8")  # last: until it is there, all is written again
 
@@ -181,7 +200,7 @@ def _port() -> int:
 
 
 def _slots(planned: list[Planned], begin: datetime) -> str:
-    head = "# The demo's calendar: slots as a calendar gives them. estimated_duration is in minutes.\n"
+    head = "# The demo's slots, as a calendar gives them. estimated_duration is in minutes.\n"
     return head + "".join(_slot(number, each, begin) for number, each in enumerate(planned, 1))
 
 
