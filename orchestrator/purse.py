@@ -17,6 +17,7 @@ from orchestrator.runners.reading import used_so_far
 from orchestrator.verdict import Verdict
 
 LOOK = 3.0  # seconds between two looks at what one attempt has spent
+CALM = 20  # the pause is at least so many times what the look has taken: a long output is read anew with each
 
 
 class Purse:
@@ -36,13 +37,14 @@ class Purse:
         now = self._board.clock.boot()
         if now < self._next:
             return None, self._next - now
-        self._next = now + LOOK
         await self._read_output(row)
+        read = self._board.clock.boot()
+        self._next = read + max(LOOK, CALM * (read - now))
         day = day_of(self._board.clock.now(), self._settings.budget.time_zone)
         over, untold = await self._board.read(standing.look, row["id"], day)
         if untold:
             await self._board.write(standing.tell, row["id"])
-        return (Verdict(*over) if over else None), LOOK
+        return (Verdict(*over) if over else None), self._next - read
 
     async def _read_output(self, row: Record) -> None:
         """Keep what the program has printed of its usage since the last look."""
