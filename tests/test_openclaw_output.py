@@ -6,6 +6,7 @@ And what becomes of the attempt then: the outcome of a program that is gone.
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +192,13 @@ def test_its_words_are_bounded_and_without_tokens(tmp_path: Path) -> None:
     assert token not in found.text
     assert len(found.text) < 8100
     assert reading.result_of(AgentConfig(argv=("x",)), tmp_path, 0) is None
+
+
+def test_beginnings_without_an_end_are_not_read_to_the_end_each() -> None:
+    def seconds(depth: int) -> float:
+        text = '{"a": [\n' * depth + '{"b": 1},\n' * 30_000
+        began = time.process_time()
+        last_object(text)
+        return time.process_time() - began
+
+    assert seconds(300) < 15 * seconds(1)

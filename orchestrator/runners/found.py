@@ -7,17 +7,26 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+ENOUGH = 2  # so many times its length is read of a text in objects that turn out not to be whole
+DEEP = 10_000  # characters that one counts which is too deep to be read
+
 
 def last_object(text: str) -> dict[str, Any] | None:
-    """The last whole JSON object that begins a line; diagnostics around it are passed over."""
+    """The last whole JSON object that begins a line; diagnostics around it are passed over.
+
+    Beginnings without an end, one in the other, would be read to the end of the text each: of those not all are tried.
+    """
     decoder = json.JSONDecoder()
-    end, found = 0, None
+    end, found, left = 0, None, max(DEEP, ENOUGH * len(text))
     for begin in _beginnings(text):
         if begin < end:
             continue
         try:
             value, end = decoder.raw_decode(text, begin)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError) as error:
+            left -= error.pos - begin if isinstance(error, json.JSONDecodeError) else DEEP
+            if left < 0:
+                break
             continue
         found = value if isinstance(value, dict) else found
     return found
