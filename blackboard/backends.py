@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -116,21 +117,23 @@ def _tell(tx: Tx, backend: Backend, schedules: synced.Schedules, taken: slots.Ta
 
 def _make_real(tx: Tx, backend: Backend, schedules: synced.Schedules, day: str) -> None:
     """Planned slots that are not there any more, each with one new real slot that is the same in all but its name."""
-    zone = zone_of(backend.time_zone)
+    zone, of_source = zone_of(backend.time_zone), slot_names.all_of(tx, backend.source)
     for agent, listed in schedules.items():
         given = [record for slot in listed if (record := _readable(slot)) is not None]
         named = {record.uid for record in given} | {f"virtual:{record.virtual_id}" for record in given}
-        rows = [row for row in slot_names.all_of(tx, backend.source) if row["agent_id"] == backend.ours(agent)]
-        gone = [row for row in rows if row["uid"].startswith("virtual:") and row["uid"] not in named]
+        rows = [row for row in of_source if row["agent_id"] == backend.ours(agent)]
         known = {row["uid"] for row in rows}
-        new = [
-            record for record in given if record.id is not None and record.uid not in known and not record.virtual_id
-        ]
-        for row in gone:
-            alike = [record for record in new if _traits(record, zone, day) == _traits_of(row)]
-            others = [other for other in gone if _traits_of(other) == _traits_of(row)]
-            if len(alike) == len(others) == 1 and alike[0].id is not None:
-                slot_names.become_real(tx, row, alike[0].id)
+        gone, new = defaultdict[object, list[sqlite3.Row]](list), defaultdict[object, list[SlotRecord]](list)
+        for row in rows:
+            if row["uid"].startswith("virtual:") and row["uid"] not in named:
+                gone[_traits_of(row)].append(row)
+        for record in given:
+            if record.id is not None and record.uid not in known and not record.virtual_id:
+                new[_traits(record, zone, day)].append(record)
+        for traits, former in gone.items():
+            alike = new.get(traits, [])
+            if len(former) == len(alike) == 1 and alike[0].id is not None:
+                slot_names.become_real(tx, former[0], alike[0].id)
 
 
 def _readable(slot: Mapping[str, Any]) -> SlotRecord | None:
@@ -141,14 +144,16 @@ def _readable(slot: Mapping[str, Any]) -> SlotRecord | None:
         return None
 
 
+# What makes two slots the same in all but their name; looked up, for a backend may make a whole week real at once.
 def _traits(record: SlotRecord, zone: ZoneInfo, day: str) -> tuple[object, ...] | None:
     try:
         when, _ = slot_records.due(record.scheduled_at, zone, date.fromisoformat(day))
     except Invalid:
         return None
-    return when, record.slot_type, record.estimated_duration, record.event_type, record.event_data or {}
+    data = json.dumps(record.event_data or {}, sort_keys=True, default=str)
+    return when, record.slot_type, record.estimated_duration, record.event_type, data
 
 
 def _traits_of(row: sqlite3.Row) -> tuple[object, ...]:
     when = slot_names.planned_at(row)
-    return when, row["slot_type"], row["estimated_duration"], row["event_type"], json.loads(row["event_data"])
+    return when, row["slot_type"], row["estimated_duration"], row["event_type"], row["event_data"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from blackboard import backends as board_backends
 from blackboard import claims, sources, synced, verbs
 from blackboard.board import Board, Tx
 from blackboard.clock import plus
@@ -278,6 +279,33 @@ async def test_a_planned_slot_that_becomes_real_stays_one_task(client: Client) -
         client.backend.old, client.backend.schedules = True, {"ada": schedules}
         assert len(await client.turn()) == 1
     assert [row["uid"] for row in await client.board.all("SELECT uid FROM slots")] == ["id:12"]
+
+
+async def test_a_whole_plan_that_becomes_real_is_looked_at_once(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each slot's traits are asked for once, not once for each other slot: it is done inside one write."""
+    asked, traits = 0, board_backends._traits
+
+    def counted(*given: Any) -> object:
+        nonlocal asked
+        asked += 1
+        return traits(*given)
+
+    monkeypatch.setattr(board_backends, "_traits", counted)
+    many = [f"{10 + n // 60}:{n % 60:02}" for n in range(90)]
+    alike = [slot(None, "23:00", virtual_id=f"twin-{n}", event_data=None) for n in range(2)]
+    plan = [slot(None, at, virtual_id=f"plan-{at}", event_data=None) for at in many]
+    client.backend.schedules = {"ada": [*plan, *alike]}
+    before = await client.turn()
+    twins = [slot(900 + n, "23:00", event_data=None) for n in range(2)]
+    client.backend.old, asked = True, 0
+    client.backend.schedules = {"ada": [*(slot(n, at, event_data=None) for n, at in enumerate(many, 1)), *twins]}
+    after = await client.turn()
+    assert asked == 92
+    # Which of two that are alike is which, nobody knows: they have left, and two others came.
+    assert [status for _, _, status in after[90:]] == ["cancelled", "cancelled", "pending", "pending"]
+    assert len(before) == 92 and {status for _, _, status in after[:90]} == {"pending"}
 
 
 # --- failures ---------------------------------------------------------------------------------------------------------
