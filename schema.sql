@@ -1170,11 +1170,12 @@ CREATE VIEW v_agent_load AS
 SELECT g.id AS agent, g.enabled, g.paused_at, g.max_live,
        (SELECT count(*) FROM attempts a INDEXED BY attempts_not_gone WHERE a.agent_id = g.id AND a.gone_at IS NULL) AS live,
        (SELECT count(*) FROM tasks t WHERE t.agent_id = g.id AND t.status = 'pending' AND t.ready = 1) AS ready,
-       (SELECT count(*) FROM tasks t WHERE t.agent_id = g.id AND t.status = 'pending' AND t.ready = 0) AS waiting,
+       coalesce(w.waiting, 0) AS waiting,   -- counted once for all: no index holds what is not ready
        (SELECT count(*) FROM tasks t WHERE t.agent_id = g.id AND t.status = 'review' AND t.status NOT IN ('pending','done','cancelled','failed')) AS in_review,
        (SELECT count(*) FROM tasks t WHERE t.agent_id = g.id AND t.status = 'blocked' AND t.status NOT IN ('pending','done','cancelled','failed')) AS blocked,
        (SELECT a.seen_at FROM attempts a WHERE a.agent_id = g.id ORDER BY a.id DESC LIMIT 1) AS seen_at
-  FROM agents g;
+  FROM agents g LEFT JOIN (
+       SELECT agent_id, count(*) AS waiting FROM tasks WHERE status = 'pending' AND ready = 0 AND agent_id IS NOT NULL GROUP BY agent_id) w ON w.agent_id = g.id;
 
 -- A task's life, line by line: SELECT * FROM v_task_story WHERE task_id = 7.
 CREATE VIEW v_task_story AS

@@ -276,6 +276,15 @@ async def test_the_overview_counts_what_there_is(board: Board, clock: FakeClock)
     assert told["next_due"] == START and told["last_event"] == len(await board.all("SELECT 1 FROM events"))
 
 
+async def test_the_load_of_all_agents_reads_the_tasks_once(board: Board) -> None:
+    """Not once for each agent: of a hundred thousand tasks and fifty agents that were two seconds."""
+    plan = [row["detail"] for row in await board.all(f"EXPLAIN QUERY PLAN {questions.LOAD}")]
+    scans = [step for step in plan if step.startswith(("SCAN t", "SCAN a"))]
+    assert scans == ["SCAN tasks"] and plan.index("SCAN tasks") < plan.index(
+        next(s for s in plan if s.startswith("SCAN g"))
+    )
+
+
 async def test_an_empty_board_has_an_overview(board: Board) -> None:
     told = await board.read(questions.overview)
     assert (told["tasks"], told["running"], told["stuck"], told["next_due"]) == ({}, [], [], None)
