@@ -8,12 +8,16 @@ from blackboard.board import Rows
 from blackboard.budgets import Budget, Spent
 from blackboard.days import Day
 
+# The day's attempts are read once, not once for each agent.
 SPENDING = """
-SELECT g.id AS agent, count(a.id) AS attempts, coalesce(sum(a.input_tokens), 0) AS input_tokens,
-       coalesce(sum(a.cached_tokens), 0) AS cached_tokens, coalesce(sum(a.output_tokens), 0) AS output_tokens,
-       total(a.cost_usd) AS cost_usd, g.day_usd, g.day_tokens, g.budget_action AS action
-  FROM agents g LEFT JOIN attempts a INDEXED BY attempts_by_claim ON a.claimed_at >= :since AND a.claimed_at < :until AND a.agent_id = g.id
- GROUP BY g.id ORDER BY g.id
+SELECT g.id AS agent, coalesce(a.attempts, 0) AS attempts, coalesce(a.input_tokens, 0) AS input_tokens,
+       coalesce(a.cached_tokens, 0) AS cached_tokens, coalesce(a.output_tokens, 0) AS output_tokens,
+       coalesce(a.cost_usd, 0.0) AS cost_usd, g.day_usd, g.day_tokens, g.budget_action AS action
+  FROM agents g LEFT JOIN (
+       SELECT agent_id, count(*) AS attempts, sum(input_tokens) AS input_tokens, sum(cached_tokens) AS cached_tokens,
+              sum(output_tokens) AS output_tokens, total(cost_usd) AS cost_usd
+         FROM attempts INDEXED BY attempts_by_claim WHERE claimed_at >= :since AND claimed_at < :until GROUP BY agent_id) a ON a.agent_id = g.id
+ ORDER BY g.id
 """
 BOARD = "SELECT day_usd, day_tokens, budget_action AS action FROM whole_board"
 ANY = """

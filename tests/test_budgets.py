@@ -468,3 +468,10 @@ async def test_a_task_tells_what_it_has_spent(board: Board) -> None:
         return budgets.spent_on_task(tx, task)
 
     assert await board.write(life) == Spent(14, 3.5)
+
+
+async def test_what_was_spent_reads_the_days_attempts_once(board: Board) -> None:
+    given = {"since": TODAY.since, "until": TODAY.until}
+    plan = [row["detail"] for row in await board.all(f"EXPLAIN QUERY PLAN {accounting.SPENDING}", **given)]
+    read = [step for step in plan if "attempts_by_claim" in step]
+    assert len(read) == 1 and plan.index(read[0]) < plan.index(next(step for step in plan if step.startswith("SCAN g")))
