@@ -14,8 +14,8 @@ SELECT g.id AS agent, coalesce(a.attempts, 0) AS attempts, coalesce(a.input_toke
        coalesce(a.cached_tokens, 0) AS cached_tokens, coalesce(a.output_tokens, 0) AS output_tokens,
        coalesce(a.cost_usd, 0.0) AS cost_usd, g.day_usd, g.day_tokens, g.budget_action AS action
   FROM agents g LEFT JOIN (
-       SELECT agent_id, count(*) AS attempts, sum(input_tokens) AS input_tokens, sum(cached_tokens) AS cached_tokens,
-              sum(output_tokens) AS output_tokens, total(cost_usd) AS cost_usd
+       SELECT agent_id, count(*) AS attempts, CAST(total(input_tokens) AS INTEGER) AS input_tokens,
+              CAST(total(cached_tokens) AS INTEGER) AS cached_tokens, CAST(total(output_tokens) AS INTEGER) AS output_tokens, total(cost_usd) AS cost_usd
          FROM attempts INDEXED BY attempts_by_claim WHERE claimed_at >= :since AND claimed_at < :until GROUP BY agent_id) a ON a.agent_id = g.id
  ORDER BY g.id
 """

@@ -45,7 +45,7 @@ def amount(usd: float) -> str:
 
 
 SPENT_ON_TASK = """
-SELECT sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)) AS tokens, total(cost_usd) AS usd FROM attempts WHERE task_id = :task
+SELECT CAST(total(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)) AS INTEGER) AS tokens, total(cost_usd) AS usd FROM attempts WHERE task_id = :task
 """
 
 

@@ -38,8 +38,9 @@ BOARD = """
 SELECT w.*, w.day_usd IS NOT NULL OR w.day_tokens IS NOT NULL
          OR EXISTS (SELECT 1 FROM agents g WHERE g.day_usd IS NOT NULL OR g.day_tokens IS NOT NULL) AS any_budget FROM whole_board w
 """
+# total(), not sum(): what programs say of themselves may be absurd, and a sum of integers too large ends every claim.
 SPENT_ON = """
-SELECT agent_id, sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)) AS tokens, total(cost_usd) AS usd
+SELECT agent_id, CAST(total(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)) AS INTEGER) AS tokens, total(cost_usd) AS usd
   FROM attempts INDEXED BY attempts_by_claim WHERE claimed_at >= :since AND claimed_at < :until GROUP BY agent_id
 """
 

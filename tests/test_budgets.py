@@ -475,3 +475,18 @@ async def test_what_was_spent_reads_the_days_attempts_once(board: Board) -> None
     plan = [row["detail"] for row in await board.all(f"EXPLAIN QUERY PLAN {accounting.SPENDING}", **given)]
     read = [step for step in plan if "attempts_by_claim" in step]
     assert len(read) == 1 and plan.index(read[0]) < plan.index(next(step for step in plan if step.startswith("SCAN g")))
+
+
+async def test_an_absurd_number_of_tokens_stops_no_claim(board: Board) -> None:
+    def life(tx: Tx) -> None:
+        day_budgets.put_agent(tx, "ada", Budget(None, 1000), "pause")
+        verbs.end_badly(tx, running(tx), "failed", actor="executor:ada", detail="no")
+        scenes.see_off(tx, 1)
+        scenes.claim(tx, 1)
+        tx.run("UPDATE attempts SET input_tokens = :most, cached_tokens = :most", most=2**62)
+        scenes.post(tx, agent="bob")
+        assert claims.claim_due(tx, [b"x" * 32], Room(9, TODAY))
+        assert accounting.spending(tx, TODAY)["total"]["input_tokens"] >= 2**62
+        assert budgets.spent_on_task(tx, 1).tokens >= 2**62
+
+    await board.write(life)
