@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 from collections.abc import Sequence
 
@@ -102,13 +103,20 @@ class Abroad:
 
 
 def _code(words: list[str], env: dict[str, str], seconds: float) -> int | None:
+    """The exit code; None when there is none in time, and then all that the command has started is ended."""
     try:
-        return subprocess.run(  # noqa: S603 - the operator's own command, no shell
+        process = subprocess.Popen(  # noqa: S603 - the operator's own command, no shell
             words, env=env, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            timeout=seconds, check=False,
-        ).returncode  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
+            start_new_session=True,
+        )  # fmt: skip
+    except OSError:
         return None
+    with process:
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # not reaped yet, so the number is still its own
+            return None
 
 
 def _began(row: Record, status: Status | None) -> bool:
