@@ -353,6 +353,20 @@ def test_a_wrong_calendar_has_a_sentence(tmp_path: Path, given: dict[str, object
         settings(tmp_path, team=given)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("kept", ["a-secret\nof two lines", "a-secret-ä", "a-secret\0x", ""])
+async def test_a_token_that_is_none_is_told_without_its_words(
+    tmp_path: Path, board: Board, caplog: pytest.LogCaptureFixture, kept: str
+) -> None:
+    (tmp_path / "token").write_text(kept)
+    with serving(says(200)) as url:
+        config = CalendarConfig(url=url, token_file=tmp_path / "token", agent="eve")
+        await Watched(board, settings(tmp_path, team=config), tmp_path / "team.ics").looked_at()
+    (row,) = await board.all("SELECT reason FROM events WHERE verb = 'source_failed'")
+    said = row["reason"]
+    assert f"{tmp_path / 'token'} holds no token: one line of plain text" in said
+    assert "a-secret" not in said + caplog.text
+
+
 def test_webcal_is_https() -> None:
     assert CalendarConfig(url="webcal://h/a.ics").url == "https://h/a.ics"
 
