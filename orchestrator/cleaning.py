@@ -83,6 +83,7 @@ class Cleaner:
         self._made = made
         made.finish = self._finish
         self._sweeping = asyncio.Lock()
+        self._hook: steps.Step | None = None  # that is being run
 
     async def sweep(self) -> None:
         """Finish what was begun, and remove or keep every workspace whose time has come."""
@@ -92,6 +93,11 @@ class Cleaner:
             looked = _before(self._board.clock, LOOK_AGAIN_SECONDS)
             for row in await self._board.read(workspaces.ripe, limits(self._settings, self._board.clock), looked):
                 await self._under_lock(row)
+
+    async def stop(self) -> None:
+        """End the hook of a sweep that was cancelled: without us nobody counts its seconds. The next sweep runs it again."""
+        if self._hook is not None:
+            await steps.break_off(self._hook)
 
     async def _under_lock(self, listed: Record) -> None:
         async with self._made.lock(listed["path"]):
@@ -165,7 +171,10 @@ class Cleaner:
             marker=f"{self._board.board_id}:workspace-{row['id']}", boot_id=self._board.clock.boot_id(),
             claimed_at=row["wanted_at"], seconds=config.hooks.seconds,
         )  # fmt: skip
-        return await steps.run(step, self._board.clock)
+        self._hook = step
+        failed = await steps.run(step, self._board.clock)
+        self._hook = None
+        return failed
 
 
 def _forget_former(root: Path, directory: Path) -> None:

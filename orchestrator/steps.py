@@ -71,6 +71,13 @@ async def run(step: Step, clock: Clock, wanted: Wanted = always) -> str | None:
     return await _waited(step, clock, float(str(begun["begun_boot"])) + step.seconds, wanted)
 
 
+async def break_off(step: Step) -> None:
+    """End a step whose `run` was cancelled, so that the next call begins it anew. What has ended, or cannot be, is left."""
+    status = await asyncio.to_thread(processes.read_status, step.directory)
+    if (status is None or status.phase not in FINAL) and await _end(step, status):
+        await asyncio.to_thread(shutil.rmtree, step.directory, ignore_errors=True)
+
+
 def began(directory: Path) -> bool:
     """Whether a step was ever begun there."""
     return (directory / "launch.json").exists()

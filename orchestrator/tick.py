@@ -157,9 +157,11 @@ class Orchestrator:
 
     async def stop(self, on_exit: str = "stop") -> None:
         """End what lives (`stop`) or leave it for the next start (`leave`). A dry run has nothing of its own to end."""
-        ending = self._monitor.stop() if on_exit == "stop" and not self._rehearsing else self._monitor.leave()
+        ends = on_exit == "stop" and not self._rehearsing
+        ending = self._monitor.stop() if ends else self._monitor.leave()
+        hooks = [self._cleaner.stop()] if ends else []
         await asyncio.gather(
-            self._proving.stop(), ending, self._sinks.farewell()
+            self._proving.stop(), ending, self._sinks.farewell(), *hooks
         )  # checks are never left: the next start runs them again
         self._spawner.close()
         await self._telling.tell()

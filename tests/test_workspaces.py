@@ -179,6 +179,24 @@ def test_a_hook_ends_at_its_limit_with_everything_it_started(house: House) -> No
     house.operate(task, "cancel")
 
 
+def test_a_hook_before_the_removal_ends_with_the_daemon_and_is_run_again(house: House) -> None:
+    script = 'echo $$ >>"$0/pids"; until [ -e "$0/go" ]; do sleep 0.1; done'
+    house.tables["workspaces"] = {"keep_done_days": 0}
+    house.agent("ada", WORK, hooks={"before_remove": ["sh", "-c", script, str(house.folder)], "seconds": 300})
+    house.start()
+    task = house.post("ada")
+    house.reaches(task, "done")
+    pids = house.folder / "pids"
+    until(pids.exists, story=house.told)
+    house.stop()
+    assert not Path(f"/proc/{pids.read_text().strip()}").exists()
+    house.start()
+    until(lambda: len(pids.read_text().split()) == 2, story=house.told)
+    (house.folder / "go").touch()
+    until(lambda: not house.workspace(task).exists(), story=house.told)
+    assert house.events(task, "hook_failed", "workspace_kept") == []
+
+
 def test_a_failure_after_the_run_is_told_and_changes_nothing(house: House) -> None:
     house.agent("ada", WORK, hooks={"after_run": hook(house, "after_run", "echo full; exit 1\n")})
     house.start()
