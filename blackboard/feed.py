@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -107,13 +108,21 @@ def read(rows: Rows, now: str, agent: str | None = None) -> Found:
     tasks = {row["id"]: row for row in rows.all(TASKS, ids=json.dumps(_ids(rows, window, agent)))}
     entries = list(_of_tasks(rows, tasks, agent, board))
     taken = {(row["slot_id"], row["occurrence"]) for row in tasks.values()}
+    of_slot: Counter[int] = Counter()
     for slot, name, due_at in feed_coming.times(rows, window.now, window.until, agent):
-        if (slot["id"], name) not in taken and rows.one(agenda.TASK, slot=slot["id"], occurrence=name) is None:
+        of_slot[slot["id"]] += 1
+        if (slot["id"], name) not in taken and not _has_task(rows, slot, name):
             entries.append(_coming(slot, name, due_at, board))
     within = [each for each in entries if (each.ends or each.starts) >= window.begin and each.starts < window.until]
     within.sort(key=lambda each: (abs(seconds_between(window.today, each.starts)), each.uid))
     kept = sorted(within[:MOST], key=lambda each: (each.starts, each.uid))
-    return Found(tuple(kept), len(within) > MOST, board, max(seen(rows).at, window.today))
+    cut = len(within) > MOST or feed_coming.MOST in of_slot.values()
+    return Found(tuple(kept), cut, board, max(seen(rows).at, window.today))
+
+
+def _has_task(rows: Rows, slot: sqlite3.Row, name: str) -> bool:
+    """Whether a time to come has its task already. Of a rule only those have that are posted, which are not asked for."""
+    return slot["repeat"] is None and rows.one(agenda.TASK, slot=slot["id"], occurrence=name) is not None
 
 
 # --- which tasks --------------------------------------------------------------------------------------------------------
@@ -129,12 +138,14 @@ _IDS = tuple(
         "SELECT id FROM tasks WHERE slot_id IS NOT NULL AND due_at >= :today AND due_at < :until AND {mine}"
         " ORDER BY due_at LIMIT :most",
         "SELECT DISTINCT task_id AS id FROM attempts WHERE claimed_at >= :begin AND {mine} ORDER BY claimed_at DESC LIMIT :most",
-        "SELECT id FROM tasks WHERE status = 'pending' AND ready = 1 AND agent_id IS NOT NULL AND {mine} LIMIT :most",
-        "SELECT id FROM tasks WHERE status = 'pending' AND ready = 1 AND role IS NOT NULL AND {mine} LIMIT :most",
+        "SELECT id FROM tasks WHERE status = 'pending' AND ready = 1 AND agent_id IS NOT NULL AND {mine}"
+        " AND due_at BETWEEN :begin AND :until LIMIT :most",
+        "SELECT id FROM tasks WHERE status = 'pending' AND ready = 1 AND role IS NOT NULL AND {mine}"
+        " AND due_at BETWEEN :begin AND :until LIMIT :most",
         "SELECT id FROM tasks WHERE status = 'pending' AND ready = 0 AND deps_open = 0 AND {mine}"
-        " AND max(due_at, coalesce(not_before, '')) < :until ORDER BY max(due_at, coalesce(not_before, '')) LIMIT :most",
+        " AND max(due_at, coalesce(not_before, '')) BETWEEN :begin AND :until ORDER BY max(due_at, coalesce(not_before, '')) LIMIT :most",
         "SELECT id FROM tasks WHERE status NOT IN ('pending','done','cancelled','failed')"
-        " AND (:agent IS NULL OR agent_id = :agent OR role IS NOT NULL) LIMIT :most",
+        " AND (:agent IS NULL OR agent_id = :agent OR role IS NOT NULL) AND due_at BETWEEN :begin AND :until LIMIT :most",
     )
 )
 TASKS = """

@@ -14,6 +14,7 @@ from icalendar import Calendar, Event
 
 from blackboard.clock import from_text
 from blackboard.feed import MOST, Entry, Found
+from blackboard.feed_coming import MOST as COMING
 from blackboard.tokens import redact
 
 MEDIA_TYPE = "text/calendar"
@@ -39,7 +40,7 @@ def rendered(found: Found, agent: str | None = None) -> bytes:
     return b"".join([head, *map(_event, found.entries), _END])
 
 
-CUT = f"There is more in this time than the {MOST} events that are shown, which are the nearest to today."
+CUT = f"There is more in this time than is shown: at most {MOST} events, the nearest to today, and {COMING} to come of one slot."
 
 
 @lru_cache(maxsize=4 * MOST)  # most of a feed is what it was the last time

@@ -159,11 +159,19 @@ async def test_the_hh_mm_of_a_slot_file_comes_every_day(board: Board, clock: Fak
     assert set(first) < set(second) and second["slot-1-20260201"]["word"] == "not_started"
 
 
+async def test_a_time_whose_task_was_moved_far_away_is_not_told_as_if_it_had_none(board: Board) -> None:
+    await take(board, once(1, "10:00"))
+    before = await events_of(board)
+    await board.write(lambda tx: tx.run("UPDATE tasks SET due_at = '2026-05-01T10:00:00.000Z'"))
+    assert set(before) - set(await events_of(board)) == {"slot-1-20260131"}
+
+
 async def test_a_rule_for_every_minute_does_not_fill_the_feed(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_coming, "MOST", 7)
     await take(board, {"id": 1, "repeat": "*/5 * * * *"})
     posted = (await board.all("SELECT count(*) AS n FROM tasks"))[0]["n"]
-    assert len(await events_of(board)) == posted + 7
+    text = await text_of(board)
+    assert len(sound(text)) == posted + 7 and b"X-WR-CALDESC:There is more" in text
 
 
 # --- whose ----------------------------------------------------------------------------------------------------------------
