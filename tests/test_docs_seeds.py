@@ -1,4 +1,4 @@
-"""The table of the seed's capabilities: no row is missing, and every file and test it names exists."""
+"""The tables of the seeds' capabilities: no row is missing, and every file and test they name exists."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs" / "seeds.md").read_text(encoding="utf-8")
-ROWS = {cells[0]: cells for line in re.findall(r"^\| (MZ-.*) \|$", TEXT, re.M) if (cells := line.split(" | "))}
+ROWS = {cells[0]: cells for line in re.findall(r"^\| ([A-Z]{2}-.*) \|$", TEXT, re.M) if (cells := line.split(" | "))}
+LAST = {"MZ": 33, "HF": 40, "PX": 16}
+REFUSED = frozenset({"HF-17"})
 SPAN = re.compile(r"`([^`]+)`")
 
 
@@ -31,12 +33,19 @@ def lost(cell: str) -> list[str]:
     ]
 
 
-def test_every_row_of_the_seed_is_there_once_and_in_order() -> None:
-    ids = re.findall(r"^\| (MZ-\d+) ", TEXT, re.M)
-    assert ids == [f"MZ-{number:02}" for number in range(1, 34)]
+def test_every_row_of_the_seeds_is_there_once_and_in_order() -> None:
+    ids = re.findall(r"^\| ([A-Z]{2}-\d+) ", TEXT, re.M)
+    assert ids == [f"{seed}-{number:02}" for seed, last in LAST.items() for number in range(1, last + 1)]
 
 
-@pytest.mark.parametrize("row", sorted(ROWS))
+@pytest.mark.parametrize("row", sorted(REFUSED))
+def test_what_is_refused_names_nothing_and_says_why(row: str) -> None:
+    _, _, where, held_by, note = ROWS[row]
+    assert (where, held_by) == ("—", "—")
+    assert note.startswith("Refused: ")
+
+
+@pytest.mark.parametrize("row", sorted(ROWS.keys() - REFUSED))
 def test_what_a_row_names_is_there(row: str) -> None:
     _, capability, where, held_by, note = ROWS[row]
 
@@ -49,7 +58,19 @@ def test_what_a_row_names_is_there(row: str) -> None:
 
 def test_what_is_done_otherwise_says_so() -> None:
     otherwise = {row for row, cells in ROWS.items() if cells[4].startswith("Done differently: ")}
-    assert {"MZ-06", "MZ-17", "MZ-18", "MZ-23", "MZ-25"} <= otherwise
+    assert {
+        "MZ-06",
+        "MZ-17",
+        "MZ-18",
+        "MZ-23",
+        "MZ-25",
+        "HF-19",
+        "HF-22",
+        "HF-25",
+        "HF-31",
+        "PX-01",
+        "PX-12",
+    } <= otherwise
 
 
 def test_a_name_that_is_not_there_is_seen() -> None:

@@ -183,6 +183,7 @@ def test_one_orchestrator_tells_another(house: House, tmp_path: Path) -> None:
         ('url = "ftp://hub/{agent}"', "begins with https:// or http://"),
         ('url = "https://hub/{agent}"\nevery_seconds = 0', "greater than 0"),
         ('url = "https://hub/{agent}"\nagents = {bob = "b"}', "names the agent 'bob', which is not in agents"),
+        ('url = "https://hub/{agent}"\nagents = {ada = "x", bob = "x"}', "two agents are called 'x' there"),
         ('url = "https://hub/{agent}"\npush = []', "is empty: name what is to be told"),
         ('url = "https://hub/{agent}"\ntoken_file = "x"\ntoken_command = ["y"]', "give one of both"),
         ('url = "https://hub/{agent}"\nidentifier = "a b"', "identifier"),
