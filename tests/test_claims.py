@@ -319,6 +319,7 @@ HOT = {
     questions.NEEDS: "PRIMARY KEY (task_id=?)",
     planned.PLANNED: "one_task_an_occurrence (slot_id=?)",
     planned.PENDING: "one_task_an_occurrence (slot_id=?)",
+    planned.UPCOMING: "tasks_of_slots_by_time (due_at>?)",
     contracts.BEFORE: "tasks_of_series (series=? AND due_at<?)",
     repeating.ENDING: "slots_that_repeat (posted_until<?)",
     repeating.NOT_BEGUN: "one_task_an_occurrence (slot_id=?)",
