@@ -341,6 +341,7 @@ MAY_SORT = {
     loops.ENDED,  # the outputs of one attempt
     loops.SUBMITTED,
     day_budgets.SPENT_ON,  # one row an agent
+    accounting.SPENDING,  # the same
 }
 GROWING = r"(tasks|attempts|events|outputs|comments|dependencies|t|a|e|d|n|f|r)"
 FEW_ROWS = (
@@ -365,7 +366,8 @@ def test_a_hot_query_has_its_index(query: str) -> None:
     assert HOT[query] in "\n".join(lines)
     scans = [line for line in lines if re.match(rf"SCAN {GROWING}\b", line)]
     assert [line for line in scans if not line.endswith(FEW_ROWS)] == []
-    assert "AUTOMATIC" not in "\n".join(lines)
+    # Over a table: it is missing an index. Over what was just summed up by agent: a few rows, looked up once each.
+    assert [each for each in lines if "AUTOMATIC" in each and f"MATERIALIZE {each.split()[1]}" not in lines] == []
     assert query in MAY_SORT or "TEMP B-TREE" not in "\n".join(lines)
 
 

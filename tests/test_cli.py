@@ -153,7 +153,7 @@ EVERY = sorted(cli.commands)
 
 
 def test_the_commands_are_the_ordered_ones() -> None:
-    ordered = "init check feed token audit config completion run status agents accounts slots tasks show output events logs post approve reject answer cancel reopen gone pause resume drain why doctor prompt backup spending workspaces sql"
+    ordered = "init check feed token audit config completion run status agents accounts slots tasks show output events logs post approve reject answer cancel reopen recheck gone pause resume drain why doctor prompt backup spending workspaces sql"
     assert sorted(ordered.split()) == EVERY
 
 
