@@ -6,6 +6,7 @@ fixtures below or not; one that spoils its board on purpose is marked `spoils_bo
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "spoils_board: leaves a board that the doctor would find fault with")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's `&`; what the tests start would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
