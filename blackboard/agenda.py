@@ -27,9 +27,8 @@ Word = Literal["not_started", "ongoing", "deferred", "skipped", "paused", "finis
 WORDS: tuple[Word, ...] = get_args(Word)
 ENGINE = "engine:calendar"  # who moved a task because of what an instance reported
 OVERDUE_DAYS = 31  # what still waits from so many days ago is on today's agenda too
-REPEATS_FOR = (
-    10 * 366 * 86400.0
-)  # seconds from now: what a rule means later is not told, for it has to be counted there
+# Seconds from now: what a rule means later is not told, for it has to be counted there.
+REPEATS_FOR = 10 * 366 * 86400.0
 
 Agenda = dict[str, list[dict[str, Any]]]
 
@@ -52,8 +51,9 @@ class Occurrence:
     @property
     def ids(self) -> dict[str, Any]:
         """Its `id` and `virtual_id`, one of them null."""
-        virtual = f"{self.slot['id']}-{re.sub(r'[-:]|[.]000', '', self.name)}"
-        return {"id": self.slot["id"], "virtual_id": None} if self.is_real else {"id": None, "virtual_id": virtual}
+        if self.is_real:
+            return {"id": self.slot["id"], "virtual_id": None}
+        return {"id": None, "virtual_id": virtual_id(self.slot["id"], self.name)}
 
     @property
     def task_id(self) -> int:
@@ -82,6 +82,11 @@ class Occurrence:
             "actual_duration": _whole(report["actual_duration"]) if report is not None else None,
         }  # fmt: skip
         return extra | self.ids | said
+
+
+def virtual_id(slot: int, occurrence: str) -> str:
+    """What one time of a slot is called elsewhere: `7-20260131`, or `7-20260131T090000Z`."""
+    return f"{slot}-{re.sub(r'[-:]|[.]000', '', occurrence)}"
 
 
 OF_STATUS: Mapping[str, Word] = {

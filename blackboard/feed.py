@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -234,7 +233,7 @@ def _name(task: sqlite3.Row | dict[str, object]) -> str:
     """The same for a slot's time before it has a task and after."""
     if task["slot_id"] is None:
         return f"task-{task['id']}"
-    return f"slot-{task['slot_id']}-{re.sub(r'[-:]|[.]000', '', str(task['occurrence']))}"
+    return f"slot-{agenda.virtual_id(int(str(task['slot_id'])), str(task['occurrence']))}"
 
 
 def _span(attempt: sqlite3.Row, most_seconds: float) -> tuple[str, str]:

@@ -13,9 +13,8 @@ from blackboard import agenda
 from blackboard.agenda import Agenda, Day
 from blackboard.board import Tx
 
-MOST = (
-    100  # chains of one reach, so that no token pushes out those of others; the one not asked for longest is forgotten
-)
+# Chains of one reach, so that no token pushes out those of others; the one not asked for longest is forgotten.
+MOST = 100
 
 FOUND = "SELECT * FROM sync_clients WHERE instance = :instance AND reach = :reach"
 PUT = """

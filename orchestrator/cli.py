@@ -160,7 +160,6 @@ for group in (
     pausing,
     tokens,
     workplaces,
-    auditing,
     boardfile,
 ):
     for each in group.COMMANDS:

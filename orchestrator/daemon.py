@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from orchestrator.config import Settings
 
 
-THREADS = (
-    64  # for what blocks: a program that is asked may take ten seconds or thirty, and the loop never waits behind it
-)
+# For what blocks: a program that is asked may take ten seconds or thirty, and the loop never waits behind it.
+THREADS = 64
 ONE_KEY_SECONDS = 1.0  # a wrapper such as timeout(1) passes one signal on twice
 
 

@@ -140,9 +140,8 @@ class _Backend:
             log.warning("%s: %s, and the board could not be told: %s", self._source, sentence, error)
 
 
-FAILED_SECONDS = (
-    1.0  # until the next look after one that failed; what is told to the backend is backed off on the board
-)
+# Until the next look after one that failed; what is told to the backend is backed off on the board.
+FAILED_SECONDS = 1.0
 
 
 def _number(answer: Said) -> int | None:
