@@ -78,7 +78,7 @@ class Calls:
     async def _ask(
         self, method: str, path: str, *, agent: str | None = None, params: Mapping[str, str] | None = None, body: Any = None
     ) -> Said:  # fmt: skip
-        headers = {"Accept": "application/json", "User-Agent": "blackboard-orchestrator"}
+        headers = {"Accept": "application/json"}
         headers |= {"X-Claw-Identifier": self._config.instance} | ({"X-Agent-ID": agent} if agent is not None else {})
         headers |= await asyncio.to_thread(authorization, self._config.token_file)
         answer = await web.ask(

@@ -30,7 +30,7 @@ LOOK_SECONDS = 5.0  # between two looks whether a file has changed
 AGAIN_SECONDS = 6 * 3600.0  # a calendar that stays the same: until its window moves on
 MOST_BYTES = 32 * 1024 * 1024
 MOST_SECONDS = 120.0
-ACCEPT = {"Accept": "text/calendar, */*;q=0.5", "User-Agent": "blackboard-orchestrator"}
+ACCEPT = {"Accept": "text/calendar, */*;q=0.5"}
 
 
 class CalendarSource:

@@ -127,21 +127,9 @@ class Sink:
         url = config_presence.filled(str(self._config.url), self.called[agent])
         body = {"status": word, "source": self._config.source}
         headers = {**self._config.named(self.called[agent]), **header}
-        return await timed(
-            self._config.method, url, headers, self._config.timeout_seconds, body=body, most_bytes=MOST_BYTES
-        )
-
-
-async def timed(
-    method: str, url: str, header: Mapping[str, str], seconds: float, *, body: object = None, most_bytes: int
-) -> web.Answered:
-    """One call within so many seconds, all in all; NoAnswer."""
-    try:
-        async with asyncio.timeout(seconds):
-            headers = {"User-Agent": "blackboard-orchestrator", **header}
-            return await web.ask(method, url, headers=headers, body=body, seconds=seconds, most_bytes=most_bytes)
-    except TimeoutError:
-        raise NoAnswer(f"no answer within {seconds:g} s") from None
+        return await web.ask(
+            self._config.method, url, headers=headers, body=body, seconds=self._config.timeout_seconds, most_bytes=MOST_BYTES
+        )  # fmt: skip
 
 
 class Sinks:

@@ -12,12 +12,12 @@ import json
 from blackboard import presence_reports, sources
 from blackboard.board import Board, Tx
 from blackboard.presence_reports import Word
-from orchestrator import config_presence
+from orchestrator import config_presence, web
 from orchestrator.asking import NoAnswer
 from orchestrator.bearer import Bearer
 from orchestrator.config import Settings
 from orchestrator.config_presence import PresenceConfig
-from orchestrator.presence_sinks import AT_ONCE, timed
+from orchestrator.presence_sinks import AT_ONCE
 
 ROUNDS = 3  # for so many a word holds
 MOST_BYTES = 256 * 1024
@@ -65,10 +65,10 @@ class PresenceSource:
         seconds = self._config.timeout_seconds
         named = self._config.named(self._called[agent])
         header, number = await self._bearer.header()
-        answer = await timed("GET", url, {**named, **header}, seconds, most_bytes=MOST_BYTES)
+        answer = await web.ask("GET", url, headers={**named, **header}, seconds=seconds, most_bytes=MOST_BYTES)
         if answer.status in (401, 403) and self._bearer.can_be_renewed:
             header, _ = await self._bearer.header(refused=number)
-            answer = await timed("GET", url, {**named, **header}, seconds, most_bytes=MOST_BYTES)
+            answer = await web.ask("GET", url, headers={**named, **header}, seconds=seconds, most_bytes=MOST_BYTES)
         if answer.status == 404:
             return None  # it does not know the agent
         if answer.status != 200:

@@ -20,7 +20,7 @@ from orchestrator.asking import NoAnswer
 
 REDIRECTS = 3
 CONNECT_SECONDS = 10.0
-ENCODED = {"Accept-Encoding": "gzip"}
+OURS = {"Accept-Encoding": "gzip", "User-Agent": "blackboard-orchestrator"}  # sent with every question
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ async def ask(
     try:
         trust = await asyncio.to_thread(_trust)
         async with asyncio.timeout(seconds):
-            return await _asked(method, url, {**ENCODED, **(headers or {})}, params, body, trust, most_bytes)
+            return await _asked(method, url, {**OURS, **(headers or {})}, params, body, trust, most_bytes)
     except TimeoutError:
         raise NoAnswer(f"{_host(url)} gave no whole answer within {seconds:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
