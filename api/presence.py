@@ -13,7 +13,7 @@ from starlette.responses import Response
 from api import answers, callers, schemas
 from api.endpoints import Call, Endpoint, answer
 from api.refusals import counted
-from blackboard import presence, presence_reports
+from blackboard import agents, presence, presence_reports
 from blackboard.board import Rows
 from blackboard.gates import Room
 from blackboard.presence_reports import Word
@@ -69,7 +69,7 @@ CLAIM_WHEN = "SELECT claim_when FROM agents WHERE id = :agent"
 
 def _presence(rows: Rows, token: bytes, agent: str, now: str, room: Room) -> dict[str, Any]:
     presence_reports.own(callers.who(rows, token), agent, scope="read")
-    presence_reports.must_exist(rows, agent)
+    agents.must_exist(rows, agent)
     row = rows.one(CLAIM_WHEN, agent=agent)
     found = presence.of_all(rows, now, room)[agent]
     return {

@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from blackboard.accounts import own_account, put_account
-from blackboard.board import Tx
+from blackboard.board import Rows, Tx
+from blackboard.errors import NotFound
 
 PROJECT = """
 INSERT INTO projects (id, title, created_at) VALUES (:id, :title, :now)
 ON CONFLICT (id) DO UPDATE SET title = excluded.title WHERE title IS NOT excluded.title
 """
+
+
+EXISTS = "SELECT 1 FROM agents WHERE id = :agent"
+
+
+def must_exist(rows: Rows, agent: str) -> None:
+    """NotFound unless there is such an agent."""
+    if rows.one(EXISTS, agent=agent) is None:
+        raise NotFound(f"there is no agent {agent}: `orchestrator agents` lists them")
 
 
 def put_project(tx: Tx, project: str, title: str = "") -> None:

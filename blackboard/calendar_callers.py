@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from blackboard import tokens
+from blackboard import agents, tokens
 from blackboard.board import Rows, Tx
-from blackboard.errors import Forbidden, NotFound
+from blackboard.errors import Forbidden
 from blackboard.tokens import Caller
 
 
@@ -45,12 +45,8 @@ def _agent(caller: Caller, scope: str) -> str | None:
     return None
 
 
-AGENT = "SELECT id FROM agents WHERE id = :agent"
-
-
 def must_reach(rows: Rows, asker: Asker, agent: str) -> None:
     """Forbidden unless it may speak for this agent; NotFound when there is none of that name."""
     if asker.agent not in (None, agent):
         raise Forbidden(f"this token speaks for agent {asker.agent} only")
-    if rows.one(AGENT, agent=agent) is None:
-        raise NotFound("there is no such agent: `orchestrator agents` lists them")
+    agents.must_exist(rows, agent)

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Literal, NamedTuple
 
-from blackboard import agenda, feed_coming, feed_story
+from blackboard import agenda, agents, feed_coming, feed_story
 from blackboard.agenda import Word
 from blackboard.board import Rows
 from blackboard.clock import from_text, plus, seconds_between, to_text
-from blackboard.errors import NotFound
 
 BACK_DAYS, AHEAD_DAYS = 30, 36  # whole days; a calendar that reads it looks 35 days ahead
 MOST = 2_000  # entries of one feed: the nearest to today
@@ -96,13 +95,10 @@ def mark(rows: Rows) -> str:
     return hashlib.sha256(f"feed of {row['value'] if row is not None else ''}".encode()).hexdigest()[:16]
 
 
-AGENT = "SELECT 1 FROM agents WHERE id = :agent"
-
-
 def read(rows: Rows, now: str, agent: str | None = None) -> Found:
     """What happened and what is planned, of one agent or of all; NotFound when there is no such agent."""
-    if agent is not None and rows.one(AGENT, agent=agent) is None:
-        raise NotFound(f"there is no agent {agent}: `orchestrator agents` lists them")
+    if agent is not None:
+        agents.must_exist(rows, agent)
     window, board = Window.at(now), mark(rows)
     tasks = {row["id"]: row for row in rows.all(TASKS, ids=json.dumps(_ids(rows, window, agent)))}
     entries = list(_of_tasks(rows, tasks, agent, board))

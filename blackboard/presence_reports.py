@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
-from blackboard import sources
+from blackboard import agents, sources
 from blackboard.board import Rows, Tx
 from blackboard.clock import plus
-from blackboard.errors import Fenced, Forbidden, NotFound
+from blackboard.errors import Fenced, Forbidden
 from blackboard.tokens import Caller, identify
 
 Word = Literal["idle", "on_call", "busy", "exhausted", "offline", "unknown"]
@@ -97,9 +97,6 @@ def put(
                expires=plus(tx.now, good_for))  # fmt: skip
 
 
-AGENT = "SELECT id FROM agents WHERE id = :agent"
-
-
 def report(
     tx: Tx, token_hash: bytes, agent: str, status: Word, *, expires_in: float | None = None, source: str | None = None,
     reason: str | None = None,
@@ -110,19 +107,13 @@ def report(
     """
     caller = identify(tx, token_hash)
     may_say(caller, agent)
-    must_exist(tx, agent)
+    agents.must_exist(tx, agent)
     if source is not None and caller.kind != "operator":
         raise Forbidden("source is for operators: what an agent says of itself is its own")
     put(tx, agent, source or OWN, status, actor=caller.actor, good_for=expires_in or GOOD_FOR, reason=reason)
     expires = plus(tx.now, expires_in or GOOD_FOR)
     told = {"agent": agent, "status": status, "source": source or OWN, "reported_at": tx.now, "expires_at": expires}
     return told | {"next": f"this holds until {expires}: say it again before, or say another word"}
-
-
-def must_exist(rows: Rows, agent: str) -> None:
-    """NotFound unless there is such an agent."""
-    if rows.one(AGENT, agent=agent) is None:
-        raise NotFound("there is no such agent: `orchestrator agents` lists them")
 
 
 def may_say(caller: Caller, agent: str) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from blackboard import journal, people, tokens
+from blackboard import agents, journal, people, tokens
 from blackboard.board import Rows, Tx
 from blackboard.errors import Conflict, NotFound, Refused
 from blackboard.forms import Slug
@@ -42,7 +42,6 @@ class TokenForm(BaseModel):
 
 KNOWN = "SELECT * FROM tokens WHERE hash = :hash"
 TAKEN = "SELECT 1 FROM tokens WHERE name IN (:name, :feed) AND revoked_at IS NULL"
-AGENT = "SELECT 1 FROM agents WHERE id = :agent"
 
 
 def add(tx: Tx, token_hash: bytes, form: TokenForm) -> Answer:
@@ -52,8 +51,8 @@ def add(tx: Tx, token_hash: bytes, form: TokenForm) -> Answer:
     agent = form.agent or (form.name if form.kind == "agent" else None)
     if form.kind == "operator" and agent is not None:
         raise Refused("an operator's token is nobody's but its holder's: leave `agent` out, or make it an agent's")
-    if agent is not None and tx.one(AGENT, agent=agent) is None:
-        raise NotFound(f"there is no agent {agent}: `orchestrator agents` lists them")
+    if agent is not None:
+        agents.must_exist(tx, agent)
     hash_ = bytes.fromhex(form.hash)
     row, wanted = tx.one(KNOWN, hash=hash_), _columns(form, agent)
     if row is not None:

@@ -190,7 +190,9 @@ async def test_one_that_hangs_is_given_up_and_holds_no_other_up(board: Board, of
         async with asyncio.timeout(10):
             await asyncio.gather(*(each.round() for each in both.all))
         assert office.told() == BOTH_IDLE
-        assert await told(board, "presence_push_failed") == ["presence:slow: 127.0.0.1 gave no whole answer within 0.3 s"]
+        assert await told(board, "presence_push_failed") == [
+            "presence:slow: 127.0.0.1 gave no whole answer within 0.3 s"
+        ]
         rows = await board.all("SELECT sink, failures FROM presence_pushes ORDER BY sink, agent_id")
         assert [tuple(row) for row in rows] == [("office", 0), ("office", 0), ("slow", 1), ("slow", 1)]
     finally:
