@@ -540,6 +540,172 @@ CREATE TABLE tokens (
   CHECK ((kind = 'operator') = (scope IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 
+-- What somebody is to be told: a task that is stuck, an agent that is paused, what a watch saw, what a heartbeat found.
+-- Whom it goes to is decided once (`routed_at`), from the configuration; then each sink has its row in `deliveries`.
+CREATE TABLE notices (
+  id         INTEGER PRIMARY KEY CHECK (id > 0),
+  key        TEXT NOT NULL UNIQUE,                  -- what is posted twice under one key is one notice
+  kind       TEXT NOT NULL,                         -- as blackboard/notice_kinds.py names them
+  topic      TEXT NOT NULL,                         -- what it is about, such as 'task:7' or 'watch:NAME'
+  urgent     INTEGER NOT NULL DEFAULT 0 CHECK (urgent IN (0, 1)),   -- goes through quiet hours, and in no digest
+  agent_id   TEXT REFERENCES agents(id),            -- whom it is about
+  task_id    INTEGER REFERENCES tasks(id),
+  title      TEXT NOT NULL CHECK (title <> ''),     -- one line
+  body       TEXT NOT NULL DEFAULT '',
+  data       TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(data)),
+  sinks      TEXT CHECK (sinks IS NULL OR json_valid(sinks)),   -- the names of those it is for; null: whoever wants its kind
+  created_at TEXT NOT NULL,
+  routed_at  TEXT
+) STRICT;
+CREATE INDEX notices_to_route ON notices(id) WHERE routed_at IS NULL;
+CREATE INDEX notices_alike ON notices(kind, topic, id);
+CREATE INDEX notices_by_age ON notices(created_at);
+-- One notice at one sink.
+CREATE TABLE deliveries (
+  id           INTEGER PRIMARY KEY CHECK (id > 0),
+  notice_id    INTEGER NOT NULL REFERENCES notices(id),
+  sink         TEXT NOT NULL,
+  state        TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting','delivered','repeated','dead')),   -- repeated: its like was told just before
+  message      TEXT,                                -- the message it is part of, fixed before the first try and the same at every one
+  failures     INTEGER NOT NULL DEFAULT 0,
+  error        TEXT,                                -- why the last try was one
+  next_at      TEXT NOT NULL,                       -- not before: quiet hours, a digest, a wait after a failure
+  settled_at   TEXT,                                -- from here it is no longer waiting
+  UNIQUE (notice_id, sink)
+) STRICT;
+CREATE INDEX deliveries_waiting ON deliveries(sink, next_at, id) WHERE state = 'waiting';
+-- What goes before all others of its sink: a message that was begun.
+CREATE INDEX deliveries_begun ON deliveries(sink, id) WHERE state = 'waiting' AND message IS NOT NULL;
+CREATE INDEX deliveries_of_message ON deliveries(message) WHERE message IS NOT NULL;
+CREATE INDEX deliveries_dead ON deliveries(sink, id) WHERE state = 'dead';
+-- How each sink was doing when it was last told something.
+CREATE TABLE sinks (
+  name          TEXT PRIMARY KEY,
+  ok_at         TEXT,                                 -- last took a message
+  failures      INTEGER NOT NULL DEFAULT 0,           -- tries since then
+  failing_since TEXT,
+  error         TEXT,                                 -- why the last try was one; null: it was not
+  closed_at     TEXT                                  -- it wants nothing any more, and gets nothing until a person says retry
+) STRICT, WITHOUT ROWID;
+
+-- What each watch saw last, item by item: its snapshot. Written in one transaction with the changes found against it.
+CREATE TABLE watch_items (
+  watch   TEXT NOT NULL,                             -- the NAME of [watches.NAME]
+  item    TEXT NOT NULL,
+  content TEXT NOT NULL CHECK (json_valid(content)), -- what counts of it
+  missing INTEGER NOT NULL DEFAULT 0,                -- good answers in a row without it
+  PRIMARY KEY (watch, item)
+) STRICT, WITHOUT ROWID;
+
+-- One telling of changes: at most one of a target and topic is under way.
+CREATE TABLE watch_pushes (
+  id         INTEGER PRIMARY KEY CHECK (id > 0),
+  target     TEXT NOT NULL,                          -- 'agent:ID', 'role:NAME', or 'sinks'
+  topic      TEXT NOT NULL,
+  urgent     INTEGER NOT NULL DEFAULT 0 CHECK (urgent IN (0, 1)),
+  state      TEXT NOT NULL CHECK (state IN ('open','acknowledged','failed')),
+  task_id    INTEGER REFERENCES tasks(id),
+  notice_id  INTEGER,                                -- in notices, while that is kept
+  posted_at  TEXT NOT NULL,
+  settled_at TEXT,                                   -- from here it is no longer open
+  error      TEXT,                                   -- why it failed
+  CHECK ((state = 'open') = (settled_at IS NULL))
+) STRICT;
+CREATE UNIQUE INDEX one_watch_push_at_once ON watch_pushes(target, topic) WHERE state = 'open';
+CREATE INDEX watch_pushes_of ON watch_pushes(target, topic, id);
+
+-- Every change that a watch saw, in the order in which they were seen; kept until somebody has it, and after.
+CREATE TABLE watch_changes (
+  id       INTEGER PRIMARY KEY CHECK (id > 0),
+  watch    TEXT NOT NULL,
+  target   TEXT NOT NULL,
+  topic    TEXT NOT NULL,
+  item     TEXT NOT NULL,
+  kind     TEXT NOT NULL CHECK (kind IN ('added','changed','removed')),
+  diff     TEXT NOT NULL CHECK (json_valid(diff)),   -- by field: {"before": ..., "after": ...}, bounded
+  urgent   INTEGER NOT NULL DEFAULT 0 CHECK (urgent IN (0, 1)),
+  seen_at  TEXT NOT NULL,
+  state    TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting','pushed','acknowledged','left')),   -- left: its tries are used up, or nobody watches any more
+  failures INTEGER NOT NULL DEFAULT 0,               -- pushes of it that failed
+  push_id  INTEGER REFERENCES watch_pushes(id),      -- the last push it was part of
+  CHECK (state NOT IN ('pushed','acknowledged') OR push_id IS NOT NULL)
+) STRICT;
+CREATE INDEX watch_changes_waiting ON watch_changes(target, topic, id) WHERE state = 'waiting';
+CREATE INDEX watch_changes_urgent ON watch_changes(target, topic) WHERE state = 'waiting' AND urgent = 1;
+CREATE INDEX watch_changes_left ON watch_changes(watch, id) WHERE state = 'left';
+CREATE INDEX watch_changes_of_push ON watch_changes(push_id, id) WHERE push_id IS NOT NULL;
+CREATE INDEX watch_changes_of_watch ON watch_changes(watch, id);
+
+-- An agent's heartbeat: how often and within which hours it looks at its checklist by itself, and how that goes.
+CREATE TABLE heartbeats (
+  agent_id         TEXT PRIMARY KEY REFERENCES agents(id),
+  project_id       TEXT NOT NULL REFERENCES projects(id),   -- in which its tasks are
+  enabled          INTEGER NOT NULL DEFAULT 0 CHECK (enabled IN (0, 1)),
+  interval_seconds INTEGER NOT NULL DEFAULT 1800 CHECK (interval_seconds >= 300),
+  active_hours     TEXT,                              -- HH:MM-HH:MM; null: always
+  time_zone        TEXT NOT NULL DEFAULT 'UTC',       -- IANA name the hours are meant in
+  checklist        TEXT NOT NULL DEFAULT '' CHECK (length(CAST(checklist AS BLOB)) <= 65536),
+  prompt           TEXT NOT NULL DEFAULT '',          -- said in place of our own sentence
+  isolated_session INTEGER NOT NULL DEFAULT 1 CHECK (isolated_session IN (0, 1)),
+  light_context    INTEGER NOT NULL DEFAULT 0 CHECK (light_context IN (0, 1)),
+  ack_word         TEXT NOT NULL DEFAULT 'HEARTBEAT_OK' CHECK (ack_word <> ''),
+  ack_max_chars    INTEGER NOT NULL DEFAULT 300 CHECK (ack_max_chars >= 0),
+  max_retries      INTEGER NOT NULL DEFAULT 2 CHECK (max_retries >= 0),
+  wake_after       INTEGER NOT NULL DEFAULT 0 CHECK (wake_after IN (0, 1)),   -- runs at once when a task of the agent has ended
+  sinks            TEXT CHECK (sinks IS NULL OR json_valid(sinks)),   -- whom what it says is for; null: whoever wants heartbeats
+  config           TEXT,                              -- hash of what the configuration said last; null: it names none
+  next_run_at      TEXT,                              -- looked at next; null while disabled
+  beat_at          TEXT,                              -- where its beats are anchored: the same, but for one that was woken
+  held_by          TEXT,                              -- why the one that is due does not run yet
+  last_run_at      TEXT,
+  last_status      TEXT,
+  last_error       TEXT,                              -- of the last run that was no good, until one is
+  run_count        INTEGER NOT NULL DEFAULT 0,
+  suppress_count   INTEGER NOT NULL DEFAULT 0,
+  rev              INTEGER NOT NULL DEFAULT 0,
+  actor            TEXT NOT NULL DEFAULT 'sql',       -- who made the last change of how it is set
+  CHECK ((enabled = 1) = (next_run_at IS NOT NULL)),
+  CHECK ((next_run_at IS NULL) = (beat_at IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX heartbeats_due ON heartbeats(next_run_at) WHERE enabled = 1;
+CREATE INDEX heartbeats_free ON heartbeats(next_run_at) WHERE enabled = 1 AND held_by IS NULL;
+-- The log: each run has its task; a skip is one row for as long as it lasts.
+CREATE TABLE heartbeat_runs (
+  id            INTEGER PRIMARY KEY CHECK (id > 0),
+  agent_id      TEXT NOT NULL REFERENCES agents(id),
+  task_id       INTEGER REFERENCES tasks(id),
+  status        TEXT NOT NULL CHECK (status IN ('running','ok','suppressed','error','skipped')),
+  reason        TEXT,                                 -- why it was skipped
+  times         INTEGER NOT NULL DEFAULT 1,           -- beats in a row that were skipped for it
+  summary       TEXT,                                 -- the beginning of what the agent answered
+  error         TEXT,
+  input_tokens  INTEGER,
+  output_tokens INTEGER,
+  duration_seconds REAL,                              -- from the first attempt's claim to the last one's end
+  started_at    TEXT NOT NULL,
+  ended_at      TEXT,                                 -- null: it runs, or the skip goes on
+  CHECK (status <> 'running' OR (task_id IS NOT NULL AND ended_at IS NULL)),
+  CHECK (status IN ('running','skipped') OR ended_at IS NOT NULL)
+) STRICT;
+CREATE INDEX heartbeat_runs_of_agent ON heartbeat_runs(agent_id, id);
+CREATE UNIQUE INDEX one_run_a_task ON heartbeat_runs(task_id) WHERE task_id IS NOT NULL;
+CREATE UNIQUE INDEX one_heartbeat_at_once ON heartbeat_runs(agent_id) WHERE status = 'running';
+
+-- What an agent may change beyond its own task: heartbeats, checklists, slots and presence, its own or others'. Only the
+-- rows that are not revoked count; in which order they do is blackboard/permissions.py.
+CREATE TABLE permissions (
+  id         INTEGER PRIMARY KEY CHECK (id > 0),
+  subject    TEXT NOT NULL CHECK (subject GLOB 'agent:[A-Za-z0-9]*' OR subject GLOB 'group:?*'),   -- who: an agent, or all that have a role
+  type       TEXT NOT NULL CHECK (type IN ('heartbeat','checklist','slots','presence','*')),
+  scope      TEXT NOT NULL CHECK (scope IN ('*','self') OR scope GLOB 'agent:?*' OR scope GLOB 'group:?*'),   -- whose; 'agent:*' and 'group:*' are prefixes
+  effect     TEXT NOT NULL DEFAULT 'allow' CHECK (effect IN ('allow','deny')),
+  rev        INTEGER NOT NULL DEFAULT 0,
+  actor      TEXT NOT NULL DEFAULT 'sql',             -- who made the last change
+  created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')),
+  revoked_at TEXT
+) STRICT;
+CREATE UNIQUE INDEX one_permission ON permissions(subject, type, scope) WHERE revoked_at IS NULL;
+
 -- ---------------------------------------------------------------------------------------------------
 -- CODE: data of the rules, triggers and views. Dropped and made anew by every migration; `orchestrator
 -- doctor` compares them with this text.
@@ -1033,6 +1199,13 @@ BEGIN
 END;
 CREATE TRIGGER whole_board_stays BEFORE DELETE ON whole_board BEGIN SELECT RAISE(ABORT, 'this row stays: UPDATE whole_board SET paused_at = NULL resumes everything'); END;
 
+-- T14  What a watch saw stays until somebody has it: nothing of it is dropped, and what was told is not untold.
+CREATE TRIGGER watch_change_stays BEFORE DELETE ON watch_changes BEGIN SELECT RAISE(ABORT, 'what a watch saw is kept'); END;
+CREATE TRIGGER watch_change_is_new BEFORE INSERT ON watch_changes WHEN EXISTS (SELECT 1 FROM watch_changes WHERE id = new.id)
+BEGIN SELECT RAISE(ABORT, 'a change with this id exists: what a watch saw is not replaced'); END;
+CREATE TRIGGER watch_change_is_told BEFORE UPDATE OF state ON watch_changes WHEN old.state = 'acknowledged' AND new.state <> 'acknowledged'
+BEGIN SELECT RAISE(ABORT, 'somebody has this change: it is not told again'); END;
+
 -- T12  Where an agent stands: each change is told.
 CREATE TRIGGER presence_is_told AFTER INSERT ON presences
 BEGIN
@@ -1046,6 +1219,51 @@ BEGIN
   INSERT INTO events (at, verb, actor, agent_id, reason, data)
   VALUES (strftime('%Y-%m-%dT%H:%M:%fZ','now'), 'presence_changed', 'engine:presence', new.agent_id, new.reason,
           json_object('agent', new.agent_id, 'from', old.status, 'to', new.status, 'source', new.source));
+END;
+
+-- T12  What agents may change: every change is told, and gives the rows a mark that no other rows ever have. Who remembers them
+-- sees by the mark whether they are still so; a change that is rolled back has its former mark again. No conflict clause in
+-- here: that of the statement outside would be used in its place.
+CREATE TRIGGER permission_begins BEFORE INSERT ON permissions
+BEGIN
+  SELECT RAISE(ABORT, 'a permission begins as one that holds') WHERE new.revoked_at IS NOT NULL;
+  SELECT RAISE(ABORT, 'this permission is there already: change its effect, or revoke it') WHERE EXISTS (SELECT 1 FROM permissions
+   WHERE id = new.id OR (subject = new.subject AND type = new.type AND scope = new.scope AND revoked_at IS NULL));
+END;
+CREATE TRIGGER permission_is_told AFTER INSERT ON permissions
+BEGIN
+  INSERT INTO events (at, verb, actor, agent_id, reason, data)
+  VALUES (strftime('%Y-%m-%dT%H:%M:%fZ','now'), 'permission_granted', new.actor, CASE WHEN new.subject GLOB 'agent:*' THEN substr(new.subject, 7) END,
+          new.subject || ' ' || new.effect || ' ' || new.type || ' ' || new.scope,
+          json_object('permission', new.id, 'subject', new.subject, 'type', new.type, 'scope', new.scope, 'effect', new.effect));
+  INSERT INTO meta (key, value) SELECT 'permissions', '' WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = 'permissions');
+  UPDATE meta SET value = lower(hex(randomblob(16))) WHERE key = 'permissions';
+END;
+CREATE TRIGGER permission_is_who BEFORE UPDATE ON permissions   -- no column list: see task_is_who
+WHEN new.id IS NOT old.id OR new.subject IS NOT old.subject OR new.type IS NOT old.type OR new.scope IS NOT old.scope
+  OR new.created_at IS NOT old.created_at OR (old.revoked_at IS NOT NULL AND (new.revoked_at IS NULL OR new.effect IS NOT old.effect))
+BEGIN SELECT RAISE(ABORT, 'only the effect of a permission changes, and one that is revoked stays so: grant another'); END;
+CREATE TRIGGER permission_change_is_told AFTER UPDATE ON permissions
+WHEN new.effect IS NOT old.effect OR (new.revoked_at IS NULL) <> (old.revoked_at IS NULL)
+BEGIN
+  INSERT INTO events (at, verb, actor, agent_id, reason, data)
+  VALUES (strftime('%Y-%m-%dT%H:%M:%fZ','now'), CASE WHEN new.revoked_at IS NULL THEN 'permission_granted' ELSE 'permission_revoked' END,
+          CASE WHEN new.rev = old.rev + 1 THEN new.actor ELSE 'sql' END, CASE WHEN new.subject GLOB 'agent:*' THEN substr(new.subject, 7) END,
+          new.subject || ' ' || new.effect || ' ' || new.type || ' ' || new.scope,
+          json_object('permission', new.id, 'subject', new.subject, 'type', new.type, 'scope', new.scope, 'effect', new.effect));
+  UPDATE meta SET value = lower(hex(randomblob(16))) WHERE key = 'permissions';
+END;
+CREATE TRIGGER permission_stays BEFORE DELETE ON permissions
+BEGIN SELECT RAISE(ABORT, 'permissions are kept: revoke it, by revoked_at or by orchestrator permission revoke'); END;
+-- A heartbeat may follow the end of a task: of each of its agent's, or of one whose data says so. Never of its own.
+CREATE TRIGGER task_end_wakes_heartbeat AFTER UPDATE OF ended_at ON tasks
+WHEN new.ended_at IS NOT NULL AND old.ended_at IS NULL AND new.status IN ('done','failed')
+BEGIN
+  UPDATE heartbeats SET next_run_at = new.ended_at
+   WHERE enabled = 1 AND next_run_at > new.ended_at
+     AND agent_id = coalesce((SELECT agent_id FROM attempts WHERE id = new.attempt_id), new.agent_id)
+     AND (wake_after = 1 OR json_extract(new.data, '$.wake_after') = 1)
+     AND NOT EXISTS (SELECT 1 FROM heartbeat_runs WHERE task_id = new.id);
 END;
 
 -- T12  Proof before done: what is handed in wants proof where the task has checks; only checks that ran give it.
@@ -1185,4 +1403,4 @@ SELECT e.task_id, e.id AS event_id, e.at, e.actor, e.verb,
   FROM events e WHERE e.task_id IS NOT NULL
  ORDER BY e.task_id, e.id;
 
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;

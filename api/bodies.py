@@ -201,7 +201,15 @@ def _put(fields: dict[str, Any], name: str, value: str, model: type[BaseModel]) 
 
 def _takes_many(model: type[BaseModel], name: str) -> bool:
     field = model.model_fields.get(name)
-    return field is not None and get_origin(field.annotation) in (list, tuple)
+    return field is not None and _is_many(field.annotation)
+
+
+def _is_many(annotation: object) -> bool:
+    """Whether it is a list, or a list where it is given."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _is_many(get_args(annotation)[0])
+    return origin in (list, tuple) or (origin in (Union, UnionType) and any(map(_is_many, get_args(annotation))))
 
 
 @lru_cache(maxsize=512)  # the same few fields come with every request

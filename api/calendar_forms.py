@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.schemas import Answer, Instant, Next, Standing
+from api.agent_schemas import Standing
+from api.schemas import Answer, Instant, Next
 from blackboard import agenda
 from blackboard.agenda import Word
 from blackboard.forms import Day

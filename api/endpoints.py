@@ -119,6 +119,14 @@ class Call:
         return text
 
     @property
+    def watch(self) -> str:
+        """The watch of the path; NotFound for text that cannot be one."""
+        text: str = self.scope["path_params"]["watch"]
+        if _PROJECT.fullmatch(text) is None:
+            raise NotFound("there is no such watch: `orchestrator watches` lists them")
+        return text
+
+    @property
     def feed(self) -> str:
         """The secret of a feed in the path; NotFound for text that cannot be one, as for one that is not."""
         text: str = self.scope["path_params"]["feed"]
@@ -156,6 +164,14 @@ class Call:
         text: str = self.scope["path_params"]["slot"]
         if _TASK.fullmatch(text) is None:
             raise NotFound("there is no such slot: a slot is a number, the `id` in GET /calendar/sync")
+        return int(text)
+
+    @property
+    def permission(self) -> int:
+        """The permission of the path; NotFound for anything but a plain number."""
+        text: str = self.scope["path_params"]["permission"]
+        if _TASK.fullmatch(text) is None:
+            raise NotFound("there is no such permission: one is a number, listed by `orchestrator permission list`")
         return int(text)
 
     @property

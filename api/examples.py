@@ -24,6 +24,7 @@ _PARTS = {
     "account": "agent:writer",
     "virtual": "2-20260131",
     "token": "ann",
+    "watch": "tickets",
     "feed": "$feed",
 }
 

@@ -95,7 +95,8 @@ def bodies(endpoint: Endpoint, refs: str) -> dict[str, Any]:
     main = endpoint.main
     # Where other fields are needed, they are in the query: OpenAPI has no words for a query that goes with one body.
     if main is not None and set(form.get("required", ())) <= {main} and "oneOf" not in form:
-        told[TEXT] = {"schema": {**form["properties"][main]}}
+        least: Schema = {"minLength": 1} if main in form.get("required", ()) else {}  # an empty body says nothing
+        told[TEXT] = {"schema": {**form["properties"][main], **least}}
     return told
 
 

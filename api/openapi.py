@@ -45,6 +45,7 @@ PARTS: Mapping[str, Schema] = {
     "project": _SLUG,
     "agent": _SLUG,
     "token": _SLUG,
+    "watch": _SLUG,
     "account": {"type": "string", "pattern": f"^{ACCOUNT}$"},
     "virtual": {"type": "string", "pattern": f"^{VIRTUAL}$"},
     "feed": {"type": "string", "pattern": f"^{FEED}$"},

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from api import answers, callers, schemas
+from api import agent_schemas, answers, callers
 from api.endpoints import Call, Endpoint, answer
 from api.refusals import counted
 from blackboard import agents, presence, presence_reports
@@ -89,10 +89,10 @@ ENDPOINTS = (
         PATH,
         report_presence,
         ("executor", "reviewer", "agent", "operate"),
-        "Where the agent stands, until it expires: work is given to it, or not, accordingly.",
+        "Where the agent stands, until it expires: work is given to it, or not, accordingly. Of another agent: with the permission `presence`.",
         PresenceReport,
         "status",
-        answers=schemas.PresenceTaken,
+        answers=agent_schemas.PresenceTaken,
         errors=("fenced", "not_found"),
         example={"status": "busy", "expires_in": 600},
     ),
@@ -102,7 +102,7 @@ ENDPOINTS = (
         read_presence,
         ("executor", "reviewer", "agent", "read"),
         "Where the agent stands, who says so, and everything that is said of it.",
-        answers=schemas.Presence,
+        answers=agent_schemas.Presence,
         errors=("fenced", "not_found"),
     ),
 )

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from blackboard.presence_reports import WORDS
 from blackboard.states import STATES
 
 Status = Annotated[str, Field(json_schema_extra={"enum": list(STATES)}, description="Where the task stands.")]
@@ -230,42 +229,6 @@ class Task(Answer):
     attempts: list[Attempt] = []
     evidence: list[Evidence] = []
     links: dict[str, str] = {}
-
-
-Standing = Annotated[str, Field(json_schema_extra={"enum": list(WORDS)}, description="Where an agent stands.")]
-
-
-class PresenceTaken(Answer):
-    """What is kept, and until when."""
-
-    agent: str
-    status: Standing
-    source: str
-    reported_at: Instant
-    expires_at: Instant
-    next: Next
-
-
-class Said(Answer):
-    """One word of one source."""
-
-    status: Standing
-    source: Annotated[str, Field(description="`agent`, a name of an operator's, or `presence:NAME`.")]
-    reported_at: Instant
-    expires_at: Instant
-    detail: str | None
-
-
-class Presence(Answer):
-    """Where an agent stands."""
-
-    agent: str
-    status: Standing
-    source: Annotated[str, Field(description="`board`: its own attempts and gates; else who said so.")]
-    reported_at: Annotated[str | None, Field(description="Null where the board says it.")]
-    because: Annotated[str | None, Field(description="One sentence; null where there is nothing to say.")]
-    claim_when: Annotated[list[Standing], Field(description="With which of the reported words it gets work.")]
-    reports: Annotated[list[Said], Field(description="Everything that is said of it and has not expired.")]
 
 
 class Lateness(Answer):

@@ -18,10 +18,11 @@ CONFIGURATION = frozenset(("spawn_failed", "prompt_failed"))
 
 LATEST = "SELECT outcome FROM attempts WHERE agent_id = :agent ORDER BY id DESC LIMIT :most"
 # Whoever lives, or ended without a failure of its own, says nothing; who handed in or asked ends the row of failures.
-# A machine that restarts loses the attempts of all its agents alike: `lost` is no failure of theirs.
+# A machine that restarts loses the attempts of all its agents alike: `lost` is no failure of theirs. A heartbeat that fails is
+# told by itself, and stops no other work.
 LATEST_TOLD = """
 SELECT a.task_id, a.fingerprint FROM attempts a
- WHERE a.agent_id = :agent AND a.outcome IS NOT NULL
+ WHERE a.agent_id = :agent AND a.outcome IS NOT NULL AND NOT EXISTS (SELECT 1 FROM heartbeat_runs h WHERE h.task_id = a.task_id)
    AND a.outcome NOT IN ('rate_limited','not_authorised','busy','stopped','released','cancelled','dry_run','lost')
  ORDER BY a.id DESC LIMIT :most
 """
@@ -43,7 +44,9 @@ def _cannot_start(tx: Tx, attempt: Record, outcome: str, detail: str | None) -> 
     return f"{MOST} attempts in a row could not be started ({said(outcome, detail)}); mend the configuration, then {_resume(attempt)}"
 
 
-FINGERPRINT = "SELECT fingerprint FROM attempts WHERE id = :id"
+FINGERPRINT = """
+SELECT fingerprint FROM attempts a WHERE id = :id AND NOT EXISTS (SELECT 1 FROM heartbeat_runs h WHERE h.task_id = a.task_id)
+"""
 
 
 def _fails_alike(tx: Tx, attempt: Record, outcome: str, detail: str | None) -> str | None:

@@ -9,7 +9,7 @@ import json
 import sqlite3
 from typing import Any
 
-from blackboard import checks, explaining, handed_in, proofs, questions
+from blackboard import checks, explaining, handed_in, heartbeat_runs, proofs, questions
 from blackboard.board import Rows
 from blackboard.errors import NotFound
 from blackboard.gates import Room
@@ -108,6 +108,7 @@ def _brief(rows: Rows, row: sqlite3.Row, attempt_id: int, number: int, agent: st
         "needs": [_need(rows, found) for found in rows.all(questions.NEEDS, id=row["id"])],
         "branch": None,
         "work": handed_in.work(rows, row["id"], attempt_id) if role == "reviewer" else None,
+        "heartbeat": heartbeat_runs.told(rows, row["id"]) if role == "executor" else None,
     }
 
 

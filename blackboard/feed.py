@@ -124,15 +124,17 @@ def _has_task(rows: Rows, slot: sqlite3.Row, name: str) -> bool:
 
 # Each by an index of its own, so that a long history costs nothing; what was never begun, was no slot's and is over is left
 # out for want of one.
+_NO_BEAT = "NOT EXISTS (SELECT 1 FROM heartbeat_runs h WHERE h.task_id = {})"  # a look around is on nobody's calendar
 _MINE = "(:agent IS NULL OR agent_id = :agent)"
 _IDS = tuple(
-    sql.format(mine=_MINE)
+    sql.format(mine=_MINE, no_beat=_NO_BEAT.format("a.task_id"))
     for sql in (
         "SELECT id FROM tasks WHERE slot_id IS NOT NULL AND due_at >= :begin AND due_at < :today AND {mine}"
         " ORDER BY due_at DESC LIMIT :most",
         "SELECT id FROM tasks WHERE slot_id IS NOT NULL AND due_at >= :today AND due_at < :until AND {mine}"
         " ORDER BY due_at LIMIT :most",
-        "SELECT DISTINCT task_id AS id FROM attempts WHERE claimed_at >= :begin AND {mine} ORDER BY claimed_at DESC LIMIT :most",
+        "SELECT DISTINCT task_id AS id FROM attempts a WHERE claimed_at >= :begin AND {mine} AND {no_beat}"
+        " ORDER BY claimed_at DESC LIMIT :most",
         "SELECT id FROM tasks WHERE status = 'pending' AND ready = 1 AND agent_id IS NOT NULL AND {mine}"
         " AND due_at BETWEEN :begin AND :until LIMIT :most",
         "SELECT id FROM tasks WHERE status = 'pending' AND ready = 1 AND role IS NOT NULL AND {mine}"
@@ -143,7 +145,7 @@ _IDS = tuple(
         " AND (:agent IS NULL OR agent_id = :agent OR role IS NOT NULL) AND due_at BETWEEN :begin AND :until LIMIT :most",
     )
 )
-TASKS = """
+TASKS = f"""
 SELECT t.id, t.slot_id, t.occurrence, t.agent_id, t.role, t.title, substr(t.description, 1, 2000) AS description, t.status,
        t.rev, t.plan_rev, t.actor, t.reason, t.attempt_id, t.due_at, t.not_before, t.proof, t.priority, t.wall_seconds, t.posted_at,
        (SELECT e.at FROM events e WHERE e.task_id = t.id ORDER BY e.id DESC LIMIT 1) AS changed_at,
@@ -151,7 +153,8 @@ SELECT t.id, t.slot_id, t.occurrence, t.agent_id, t.role, t.title, substr(t.desc
   FROM tasks t LEFT JOIN slots s ON s.id = t.slot_id
   LEFT JOIN slot_reports r ON r.slot_id = t.slot_id AND r.occurrence = t.occurrence
  WHERE t.id IN (SELECT value FROM json_each(:ids))
-"""
+   AND {_NO_BEAT.format("t.id")}
+"""  # noqa: S608 - our own constants
 
 
 def _ids(rows: Rows, window: Window, agent: str | None) -> list[int]:

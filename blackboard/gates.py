@@ -66,6 +66,13 @@ TASK_GATES: tuple[TaskGate, ...] = (
         "NOT EXISTS (SELECT 1 FROM tasks e WHERE e.series = t.series AND e.due_at < t.due_at AND e.status IN ('pending','claimed','working'))",
         "the one before it of the same slot is not finished",
     ),
+    # A heartbeat waits for its agent to be at rest, whatever `max_live` says.
+    TaskGate(
+        "heartbeat",
+        "(t.slot_id IS NOT NULL OR t.series IS NULL OR t.series NOT GLOB 'heartbeat *' OR NOT EXISTS ("
+        "SELECT 1 FROM attempts h INDEXED BY attempts_not_gone WHERE h.agent_id = t.agent_id AND h.gone_at IS NULL))",
+        "a heartbeat waits until agent {agent_id} is at rest",
+    ),
     _FORMER_ATTEMPT,
     _CHECK_RUNNING,
 )

@@ -5,7 +5,7 @@ A step changes tables and indexes only. One that was released is never changed a
 
 from __future__ import annotations
 
-VERSION = 3
+VERSION = 4
 # Version reached → SQL that changes tables. A column is added in the words that schema.sql has for it.
 STEPS: dict[int, str] = {
     2: """
@@ -231,5 +231,159 @@ CREATE UNIQUE INDEX one_check_at_once ON checks(task_id) WHERE ended_at IS NULL;
 CREATE INDEX tasks_to_prove ON tasks(moved_at, id) WHERE status = 'review' AND proof = 'wanted' AND handed_over IS NULL;
 CREATE UNIQUE INDEX one_workspace_a_path ON workspaces(path) WHERE removed_at IS NULL;
 CREATE INDEX workspaces_of_task ON workspaces(task_id) WHERE task_id IS NOT NULL;
+""",
+    4: """
+CREATE TABLE notices (
+  id         INTEGER PRIMARY KEY CHECK (id > 0),
+  key        TEXT NOT NULL UNIQUE,
+  kind       TEXT NOT NULL,
+  topic      TEXT NOT NULL,
+  urgent     INTEGER NOT NULL DEFAULT 0 CHECK (urgent IN (0, 1)),
+  agent_id   TEXT REFERENCES agents(id),
+  task_id    INTEGER REFERENCES tasks(id),
+  title      TEXT NOT NULL CHECK (title <> ''),
+  body       TEXT NOT NULL DEFAULT '',
+  data       TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(data)),
+  sinks      TEXT CHECK (sinks IS NULL OR json_valid(sinks)),
+  created_at TEXT NOT NULL,
+  routed_at  TEXT
+) STRICT;
+CREATE INDEX notices_to_route ON notices(id) WHERE routed_at IS NULL;
+CREATE INDEX notices_alike ON notices(kind, topic, id);
+CREATE INDEX notices_by_age ON notices(created_at);
+CREATE TABLE deliveries (
+  id           INTEGER PRIMARY KEY CHECK (id > 0),
+  notice_id    INTEGER NOT NULL REFERENCES notices(id),
+  sink         TEXT NOT NULL,
+  state        TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting','delivered','repeated','dead')),
+  message      TEXT,
+  failures     INTEGER NOT NULL DEFAULT 0,
+  error        TEXT,
+  next_at      TEXT NOT NULL,
+  settled_at   TEXT,
+  UNIQUE (notice_id, sink)
+) STRICT;
+CREATE INDEX deliveries_waiting ON deliveries(sink, next_at, id) WHERE state = 'waiting';
+CREATE INDEX deliveries_begun ON deliveries(sink, id) WHERE state = 'waiting' AND message IS NOT NULL;
+CREATE INDEX deliveries_of_message ON deliveries(message) WHERE message IS NOT NULL;
+CREATE INDEX deliveries_dead ON deliveries(sink, id) WHERE state = 'dead';
+CREATE TABLE sinks (
+  name          TEXT PRIMARY KEY,
+  ok_at         TEXT,
+  failures      INTEGER NOT NULL DEFAULT 0,
+  failing_since TEXT,
+  error         TEXT,
+  closed_at     TEXT
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE watch_items (
+  watch   TEXT NOT NULL,
+  item    TEXT NOT NULL,
+  content TEXT NOT NULL CHECK (json_valid(content)),
+  missing INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (watch, item)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE watch_pushes (
+  id         INTEGER PRIMARY KEY CHECK (id > 0),
+  target     TEXT NOT NULL,
+  topic      TEXT NOT NULL,
+  urgent     INTEGER NOT NULL DEFAULT 0 CHECK (urgent IN (0, 1)),
+  state      TEXT NOT NULL CHECK (state IN ('open','acknowledged','failed')),
+  task_id    INTEGER REFERENCES tasks(id),
+  notice_id  INTEGER,
+  posted_at  TEXT NOT NULL,
+  settled_at TEXT,
+  error      TEXT,
+  CHECK ((state = 'open') = (settled_at IS NULL))
+) STRICT;
+CREATE UNIQUE INDEX one_watch_push_at_once ON watch_pushes(target, topic) WHERE state = 'open';
+CREATE INDEX watch_pushes_of ON watch_pushes(target, topic, id);
+CREATE TABLE watch_changes (
+  id       INTEGER PRIMARY KEY CHECK (id > 0),
+  watch    TEXT NOT NULL,
+  target   TEXT NOT NULL,
+  topic    TEXT NOT NULL,
+  item     TEXT NOT NULL,
+  kind     TEXT NOT NULL CHECK (kind IN ('added','changed','removed')),
+  diff     TEXT NOT NULL CHECK (json_valid(diff)),
+  urgent   INTEGER NOT NULL DEFAULT 0 CHECK (urgent IN (0, 1)),
+  seen_at  TEXT NOT NULL,
+  state    TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting','pushed','acknowledged','left')),
+  failures INTEGER NOT NULL DEFAULT 0,
+  push_id  INTEGER REFERENCES watch_pushes(id),
+  CHECK (state NOT IN ('pushed','acknowledged') OR push_id IS NOT NULL)
+) STRICT;
+CREATE INDEX watch_changes_waiting ON watch_changes(target, topic, id) WHERE state = 'waiting';
+CREATE INDEX watch_changes_urgent ON watch_changes(target, topic) WHERE state = 'waiting' AND urgent = 1;
+CREATE INDEX watch_changes_left ON watch_changes(watch, id) WHERE state = 'left';
+CREATE INDEX watch_changes_of_push ON watch_changes(push_id, id) WHERE push_id IS NOT NULL;
+CREATE INDEX watch_changes_of_watch ON watch_changes(watch, id);
+
+CREATE TABLE heartbeats (
+  agent_id         TEXT PRIMARY KEY REFERENCES agents(id),
+  project_id       TEXT NOT NULL REFERENCES projects(id),
+  enabled          INTEGER NOT NULL DEFAULT 0 CHECK (enabled IN (0, 1)),
+  interval_seconds INTEGER NOT NULL DEFAULT 1800 CHECK (interval_seconds >= 300),
+  active_hours     TEXT,
+  time_zone        TEXT NOT NULL DEFAULT 'UTC',
+  checklist        TEXT NOT NULL DEFAULT '' CHECK (length(CAST(checklist AS BLOB)) <= 65536),
+  prompt           TEXT NOT NULL DEFAULT '',
+  isolated_session INTEGER NOT NULL DEFAULT 1 CHECK (isolated_session IN (0, 1)),
+  light_context    INTEGER NOT NULL DEFAULT 0 CHECK (light_context IN (0, 1)),
+  ack_word         TEXT NOT NULL DEFAULT 'HEARTBEAT_OK' CHECK (ack_word <> ''),
+  ack_max_chars    INTEGER NOT NULL DEFAULT 300 CHECK (ack_max_chars >= 0),
+  max_retries      INTEGER NOT NULL DEFAULT 2 CHECK (max_retries >= 0),
+  wake_after       INTEGER NOT NULL DEFAULT 0 CHECK (wake_after IN (0, 1)),
+  sinks            TEXT CHECK (sinks IS NULL OR json_valid(sinks)),
+  config           TEXT,
+  next_run_at      TEXT,
+  beat_at          TEXT,
+  held_by          TEXT,
+  last_run_at      TEXT,
+  last_status      TEXT,
+  last_error       TEXT,
+  run_count        INTEGER NOT NULL DEFAULT 0,
+  suppress_count   INTEGER NOT NULL DEFAULT 0,
+  rev              INTEGER NOT NULL DEFAULT 0,
+  actor            TEXT NOT NULL DEFAULT 'sql',
+  CHECK ((enabled = 1) = (next_run_at IS NOT NULL)),
+  CHECK ((next_run_at IS NULL) = (beat_at IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX heartbeats_due ON heartbeats(next_run_at) WHERE enabled = 1;
+CREATE INDEX heartbeats_free ON heartbeats(next_run_at) WHERE enabled = 1 AND held_by IS NULL;
+CREATE TABLE heartbeat_runs (
+  id            INTEGER PRIMARY KEY CHECK (id > 0),
+  agent_id      TEXT NOT NULL REFERENCES agents(id),
+  task_id       INTEGER REFERENCES tasks(id),
+  status        TEXT NOT NULL CHECK (status IN ('running','ok','suppressed','error','skipped')),
+  reason        TEXT,
+  times         INTEGER NOT NULL DEFAULT 1,
+  summary       TEXT,
+  error         TEXT,
+  input_tokens  INTEGER,
+  output_tokens INTEGER,
+  duration_seconds REAL,
+  started_at    TEXT NOT NULL,
+  ended_at      TEXT,
+  CHECK (status <> 'running' OR (task_id IS NOT NULL AND ended_at IS NULL)),
+  CHECK (status IN ('running','skipped') OR ended_at IS NOT NULL)
+) STRICT;
+CREATE INDEX heartbeat_runs_of_agent ON heartbeat_runs(agent_id, id);
+CREATE UNIQUE INDEX one_run_a_task ON heartbeat_runs(task_id) WHERE task_id IS NOT NULL;
+CREATE UNIQUE INDEX one_heartbeat_at_once ON heartbeat_runs(agent_id) WHERE status = 'running';
+
+CREATE TABLE permissions (
+  id         INTEGER PRIMARY KEY CHECK (id > 0),
+  subject    TEXT NOT NULL CHECK (subject GLOB 'agent:[A-Za-z0-9]*' OR subject GLOB 'group:?*'),
+  type       TEXT NOT NULL CHECK (type IN ('heartbeat','checklist','slots','presence','*')),
+  scope      TEXT NOT NULL CHECK (scope IN ('*','self') OR scope GLOB 'agent:?*' OR scope GLOB 'group:?*'),
+  effect     TEXT NOT NULL DEFAULT 'allow' CHECK (effect IN ('allow','deny')),
+  rev        INTEGER NOT NULL DEFAULT 0,
+  actor      TEXT NOT NULL DEFAULT 'sql',
+  created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')),
+  revoked_at TEXT
+) STRICT;
+CREATE UNIQUE INDEX one_permission ON permissions(subject, type, scope) WHERE revoked_at IS NULL;
+
 """,
 }

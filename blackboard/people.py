@@ -5,15 +5,16 @@ Each function is one transaction and looks the token up in it. Answers are small
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from blackboard import pauses, rechecks, slot_records, slots, verbs
+from blackboard import pauses, permissions, rechecks, slot_records, slots, verbs
 from blackboard.board import Tx
 from blackboard.errors import Forbidden, Invalid, NotFound, Refused
 from blackboard.forms import ChildReport, TaskReport
 from blackboard.move import get
-from blackboard.policy import Policies
+from blackboard.policy import Policies, Policy
 from blackboard.tokens import Caller, identify
 
 Answer = dict[str, Any]
@@ -73,11 +74,23 @@ def post_slots(
     source: str = "api",
     policies: Policies = DEFAULTS,
 ) -> Answer:
-    """A person posts slots: each becomes one task. What is not named stays: this is no complete schedule."""
-    caller = _operator(tx, token_hash, "operate")
+    """A person posts slots: each becomes one task. What is not named stays: this is no complete schedule.
+
+    So does an agent, of those whose slots it may change: under its own name, so that it changes no slots but what it posted.
+    """
+    caller = identify(tx, token_hash)
+    if caller.attempt is not None:
+        raise Forbidden(
+            "the token of an attempt is for its task: post children of it, or slots with the agent's own token"
+        )
+    if caller.agent_id is None:
+        must_reach(caller, "operate")
     _known_zone(str(document.get("time_zone", time_zone)))
+    source, actor = _names(caller, source)
     schedule = slots.read_schedule(document, source=source, project=project, time_zone=time_zone, complete=False)
-    taken = slots.take_in(tx, schedule, policies, actor=caller.actor)
+    if caller.agent_id is not None:
+        _must_be_permitted(tx, caller, caller.agent_id, schedule)
+    taken = slots.take_in(tx, schedule, policies, actor=actor)
     if taken.refused and not taken.tasks and not taken.added and not taken.changed:
         which, why = taken.refused[0]
         raise Refused(f"{which}: {why}", refused=[{"slot": w, "why": y} for w, y in taken.refused])
@@ -88,6 +101,46 @@ def post_slots(
         "refused": [{"slot": which, "why": why} for which, why in taken.refused],
         "next": f"{len(taken.tasks)} tasks posted; orchestrator tasks lists them",
     }
+
+
+def _names(caller: Caller, source: str) -> tuple[str, str]:
+    """Source and actor of what a caller posts. The engine acts at an agent's word: what an agent may not, such as to cancel
+    the task of a slot that is cancelled, follows from the slot."""
+    if caller.agent_id is None:
+        return source, caller.actor
+    if source != "api":
+        raise Forbidden("source is for operators: the slots an agent posts are kept under its own name")
+    return caller.actor, f"engine:{caller.actor}"
+
+
+def _must_be_permitted(tx: Tx, caller: Caller, agent: str, schedule: slots.Schedule) -> None:
+    """All of it or nothing. A slot lends nobody's rights: no command for another agent, no place in others' series."""
+    for target in sorted({target for target, _ in schedule.slots}):
+        permissions.must_allow(tx, caller, "slots", target.encode("utf-8", "replace").decode())
+    for target, given in schedule.slots:
+        if given.get("series") is not None:
+            raise Forbidden("series is for operators: an agent's slots follow and replace none but their own")
+        wish = _wish(given)
+        if limits := sorted(LIMITS & wish.model_dump(exclude_none=True).keys()):
+            raise Forbidden(
+                f"{limits[0]} is for operators: the work that an agent plans has the limits and the review of its agent"
+            )
+        if target != agent and any(check.run is not None for check in wish.checks):
+            raise Forbidden(
+                "a check with a command is only for slots of your own, for it runs as the agent of the slot: give files (path) "
+                "instead, or say in must_haves what proves it"
+            )
+
+
+LIMITS = frozenset(slot_records.Wish.model_fields) & {field.name for field in dataclasses.fields(Policy)}
+
+
+def _wish(given: Mapping[str, Any]) -> slot_records.Wish:
+    """What a slot wishes of its task; nothing where it cannot be read: taking it in refuses it, and says why."""
+    try:
+        return slot_records.Wish.model_validate(slot_records.read(given).event_data or {})
+    except Invalid:
+        return slot_records.Wish()
 
 
 def _known_zone(name: str) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
-from blackboard import agents, sources
+from blackboard import agents, permissions, sources
 from blackboard.board import Rows, Tx
 from blackboard.clock import plus
-from blackboard.errors import Fenced, Forbidden
+from blackboard.errors import Forbidden
 from blackboard.tokens import Caller, identify
 
 Word = Literal["idle", "on_call", "busy", "exhausted", "offline", "unknown"]
@@ -103,31 +103,29 @@ def report(
 ) -> dict[str, Any]:  # fmt: skip
     """An agent says where it stands, with its own token or that of a living attempt; or an operator says it.
 
-    `expires_in`: seconds; `source`: an operator's own name for where the word comes from.
+    So does another agent that is permitted to. `expires_in`: seconds; `source`: an operator's own name for where the word
+    comes from.
     """
     caller = identify(tx, token_hash)
-    may_say(caller, agent)
+    permissions.must_allow(tx, caller, "presence", agent)
     agents.must_exist(tx, agent)
     if source is not None and caller.kind != "operator":
-        raise Forbidden("source is for operators: what an agent says of itself is its own")
-    put(tx, agent, source or OWN, status, actor=caller.actor, good_for=expires_in or GOOD_FOR, reason=reason)
+        raise Forbidden("source is for operators: what an agent says is said under its own name")
+    where = source or source_of(caller.agent_id, agent)
+    put(tx, agent, where, status, actor=caller.actor, good_for=expires_in or GOOD_FOR, reason=reason)
     expires = plus(tx.now, expires_in or GOOD_FOR)
-    told = {"agent": agent, "status": status, "source": source or OWN, "reported_at": tx.now, "expires_at": expires}
+    told = {"agent": agent, "status": status, "source": where, "reported_at": tx.now, "expires_at": expires}
     return told | {"next": f"this holds until {expires}: say it again before, or say another word"}
 
 
-def may_say(caller: Caller, agent: str) -> None:
-    """Forbidden unless the caller is this agent, a living attempt of it, or an operator; Fenced for an ended attempt."""
-    own(caller, agent, scope="operate")
+def source_of(by: str | None, agent: str) -> str:
+    """What an agent's word is kept under: its own, which a person may say for it too (None), or that of another agent."""
+    return OWN if by in (None, agent) else f"agent:{by}"
 
 
 def own(caller: Caller, agent: str, *, scope: str) -> None:
-    """The same for any scope of an operator."""
-    if caller.attempt is not None and caller.attempt["ended_at"] is not None:
-        raise Fenced(
-            f"attempt {caller.attempt['number']} has ended ({caller.attempt['outcome']}): stop working, its token is dead",
-            outcome=caller.attempt["outcome"],
-        )
+    """Forbidden unless the caller is this agent, a living attempt of it, or an operator with this scope; Fenced."""
+    permissions.must_live(caller)
     if caller.agent_id == agent or caller.may(scope):
         return
     if caller.agent_id is not None:

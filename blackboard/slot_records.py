@@ -83,6 +83,7 @@ class Wish(BaseModel):
     attempt_tokens: Annotated[int, Field(ge=1, le=2**53)] | None = None
     task_usd: Annotated[float, Field(gt=0, le=1e9)] | None = None
     task_tokens: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    wake_after: Annotated[bool, Field(strict=True)] | None = None  # of the agent's heartbeat, when the task has ended
 
 
 _CLOCK_TIME = re.compile(r"^\d{2}:\d{2}(:\d{2})?$")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from blackboard import calendar_callers, presence, presence_reports
+from blackboard import agents, calendar_callers, permissions, presence, presence_reports
 from blackboard.board import Rows, Tx
 from blackboard.clock import plus
-from blackboard.errors import Invalid
+from blackboard.errors import Forbidden, Invalid
 from blackboard.gates import Room
 from blackboard.presence_reports import Word
 
@@ -36,11 +36,18 @@ def read(
 
 
 def report(tx: Tx, token: bytes | None, instance: str | None, agent: str | None, status: Word) -> dict[str, Any]:
-    """Keep an instance's word on an agent until it expires; an agent's own token says it as the agent itself does."""
+    """Keep an instance's word on an agent until it expires; an agent's own token says it as the agent itself does.
+
+    Of another agent it says it where that is permitted.
+    """
     asker = calendar_callers.asker(tx, token, instance, "operate")
     which = _which(asker, agent)
-    calendar_callers.must_reach(tx, asker, which)
-    source = presence_reports.OWN if asker.agent is not None else f"instance:{asker.instance}"
+    if asker.agent is not None:
+        found = permissions.explain(tx, asker.agent, "presence", which)
+        if not found.allowed:
+            raise Forbidden(permissions.refusal(asker.agent, "presence", which, found))
+    agents.must_exist(tx, which)
+    source = presence_reports.source_of(asker.agent, which) if asker.agent is not None else f"instance:{asker.instance}"
     good_for = presence_reports.GOOD_FOR
     presence_reports.put(tx, which, source, status, actor=asker.actor, good_for=good_for)
     return {"agent_id": which, "status": status, "expires_at": plus(tx.now, good_for)}

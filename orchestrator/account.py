@@ -45,6 +45,7 @@ def of_board(value: Value, command: str) -> Iterator[str]:
     for each in value["sinks"]:
         if each["failing"]:
             yield f"presence of {each['failing']} of {each['agents']} agents is not taken by {each['sink']}: {_one_line(each['error'])}"
+    yield from _notices(value["notices"])
     if value["running"]:
         yield "running"
         yield from (f"  {_running(attempt)}" for attempt in value["running"])
@@ -61,6 +62,18 @@ def _sources(found: list[Value]) -> Iterator[str]:
     for each in failing:
         since = f"its last good answer is of {each['ok_at']}" if each["ok_at"] else "it never gave a good answer"
         yield f"  {each['name']}: {_one_line(each['error'])}; {since}"
+
+
+def _notices(found: list[Value]) -> Iterator[str]:
+    """Sinks that do not take what they are told, and what nobody will tell any more. Nothing while all is well."""
+    for each in found:
+        waiting = f"; {each['waiting']} wait" if each["waiting"] else ""
+        if each["closed_at"]:
+            yield f"notices to {each['sink']} are closed since {each['closed_at']}: {_one_line(each['error'])}"
+        elif each["failures"]:
+            yield f"notices are not taken by {each['sink']} since {each['failing_since']}: {_one_line(each['error'])}{waiting}"
+        if each["dead"]:
+            yield f"{each['dead']} notices to {each['sink']} are dead: orchestrator notices retry --sink {each['sink']}"
 
 
 def _daemon(found: Value | None) -> str:

@@ -98,7 +98,7 @@ def _settle(tx: Tx, settings: Settings, token: str) -> None:
     enrol(tx, settings)
 
 
-STATE = ("attempts", "uploads", "workspaces", "operator.token")
+STATE = ("attempts", "uploads", "workspaces", "sinks", "operator.token")
 
 
 def set_aside(folder: Path, settings: Settings) -> Path | None:

@@ -15,7 +15,14 @@ from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from blackboard.policy import Policies, Policy
-from orchestrator import config_accounts, config_naming, config_openclaw, config_shown
+from orchestrator import (
+    config_accounts,
+    config_heartbeat,
+    config_naming,
+    config_openclaw,
+    config_shown,
+    config_watches,
+)
 from orchestrator.config_accounts import Account
 from orchestrator.config_agent import AgentConfig
 from orchestrator.config_api import Api
@@ -26,8 +33,10 @@ from orchestrator.config_naming import Naming
 from orchestrator.config_origins import Layers
 from orchestrator.config_policy import PolicyNumbers
 from orchestrator.config_presence import PresenceConfig
+from orchestrator.config_sinks import Notices, SinkConfig
 from orchestrator.config_slots import Slots
 from orchestrator.config_types import MOST, File, Name, Part, SomeSeconds
+from orchestrator.config_watches import WatchConfig
 from orchestrator.config_workspaces import Workspaces
 
 
@@ -74,6 +83,9 @@ class Settings(BaseSettings):
     calendars: dict[Name, CalendarConfig] = Field(default_factory=dict)
     presence: dict[Name, PresenceConfig] = Field(default_factory=dict)
     backends: dict[Name, BackendConfig] = Field(default_factory=dict)
+    notices: Notices = Notices()
+    sinks: dict[Name, SinkConfig] = Field(default_factory=dict)
+    watches: dict[Name, WatchConfig] = Field(default_factory=dict)
     prompts: Prompts = Prompts()
     workspaces: Workspaces = Workspaces()
     _layers: Layers = PrivateAttr(default_factory=Layers)
@@ -100,13 +112,16 @@ class Settings(BaseSettings):
 
     @field_validator("agents")
     @classmethod
-    def _agents_go_together(cls, agents: dict[str, AgentConfig]) -> dict[str, AgentConfig]:
+    def _agents_go_together(cls, agents: dict[str, AgentConfig], info: ValidationInfo) -> dict[str, AgentConfig]:
         plain = {name: name.lower().replace("-", "_").replace(".", "_") for name in agents}
         counts = Counter(plain.values())
         alike = [name for name in agents if counts[plain[name]] > 1]
         if alike:
             raise ValueError(f"{' and '.join(alike)} have the same name for a variable: rename one")
         if problem := config_openclaw.problem_of_all(agents):
+            raise ValueError(problem)
+        ids = [project.id for project in info.data.get("projects", ())]
+        if ids and (problem := config_heartbeat.problem_of(agents, ids)):
             raise ValueError(problem)
         return agents
 
@@ -127,13 +142,40 @@ class Settings(BaseSettings):
             raise ValueError(f"project {slots.project!r} is not in projects: {', '.join(ids)}")
         return slots
 
-    @field_validator("calendars", "presence", "backends")
+    @field_validator("calendars", "presence", "backends", "sinks", "watches")
     @classmethod
     def _name_what_there_is(cls, tables: Mapping[str, Naming], info: ValidationInfo) -> Mapping[str, Naming]:
         projects = [project.id for project in info.data["projects"]] if "projects" in info.data else None
         if problem := config_naming.problem_of(str(info.field_name), tables, info.data.get("agents"), projects):
             raise ValueError(problem)
         return tables
+
+    @field_validator("sinks")
+    @classmethod
+    def _heartbeats_name_sinks(cls, sinks: dict[str, SinkConfig], info: ValidationInfo) -> dict[str, SinkConfig]:
+        if problem := config_heartbeat.problem_of_sinks(info.data.get("agents", {}), sinks):
+            raise ValueError(problem)
+        return sinks
+
+    @field_validator("sinks")
+    @classmethod
+    def _sinks_name_what_there_is(cls, sinks: dict[str, SinkConfig], info: ValidationInfo) -> dict[str, SinkConfig]:
+        known = [project.id for project in info.data.get("projects", ())]
+        roles = {role for agent in info.data.get("agents", {}).values() for role in agent.roles}
+        for name, sink in sinks.items():
+            if "agents" in info.data and sink.role is not None and sink.role not in roles:
+                raise ValueError(f"sinks.{name} names the role {sink.role!r}, which no agent has")
+            if known and (odd := [each for each in sink.about_projects or () if each not in known]):
+                raise ValueError(f"sinks.{name} names the project {odd[0]!r}: projects are {', '.join(known)}")
+        return sinks
+
+    @field_validator("watches")
+    @classmethod
+    def _watches_can_tell(cls, watches: dict[str, WatchConfig], info: ValidationInfo) -> dict[str, WatchConfig]:
+        tick, sinks = info.data.get("tick"), info.data.get("sinks")
+        if problem := config_watches.problem_of(watches, info.data.get("agents"), tick and tick.max_live, sinks):
+            raise ValueError(problem)
+        return watches
 
     @property
     def config_file(self) -> Path | None:

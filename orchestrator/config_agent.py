@@ -11,6 +11,7 @@ from blackboard.session_keys import Scope
 from orchestrator import config_contain, config_openclaw, config_program, config_session, config_workspaces
 from orchestrator.config_budget import AgentBudget
 from orchestrator.config_contain import Limits, Wrap
+from orchestrator.config_heartbeat import HeartbeatConfig
 from orchestrator.config_openclaw import Openclaw
 from orchestrator.config_policy import PolicyNumbers
 from orchestrator.config_program import Program, ProgramName
@@ -72,6 +73,7 @@ class AgentConfig(Part):
     program: Program = Program()
     policy: PolicyNumbers = PolicyNumbers()  # only the keys that were set override
     budget: AgentBudget = AgentBudget()
+    heartbeat: HeartbeatConfig = HeartbeatConfig()
 
     @property
     def ack(self) -> str | None:

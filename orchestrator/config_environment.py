@@ -20,7 +20,9 @@ NAMED = (
     "accounts",
     "calendars",
     "presence",
+    "watches",
     "backends",
+    "sinks",
 )  # tables whose keys are names: a variable cannot hold all their letters
 
 

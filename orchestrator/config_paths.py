@@ -26,8 +26,13 @@ def anchored(values: Tree, folder: Path) -> Tree:
         agent["argv"] = _program(agent["argv"], folder)
     for agent in _tables(values.get("agents"), having="wrap"):
         agent["wrap"] = _program(agent["wrap"], folder)
-    for sink in _tables(values.get("presence"), having="token_command"):
-        sink["token_command"] = _program(sink["token_command"], folder)
+    for kind in ("presence", "watches"):
+        for table in _tables(values.get(kind), having="token_command"):
+            table["token_command"] = _program(table["token_command"], folder)
+    for sink in _tables(values.get("sinks"), having="argv"):
+        sink["argv"] = _program(sink["argv"], folder)
+    for sink in _tables(values.get("sinks"), having="binary"):
+        sink["binary"] = _program([sink["binary"]], folder)[0]
     for agent in _tables(values.get("agents"), having="openclaw"):
         for table, key in _held(agent["openclaw"], "probe", "cancel"):
             table[key] = _program(table[key], folder)
@@ -53,16 +58,17 @@ def _places(values: Tree) -> Iterator[tuple[Any, Any]]:
         yield from _held(agent["openclaw"], "state_dir")
     for agent in _tables(values.get("agents"), having="worktree"):
         yield from _held(agent["worktree"], "repository")
+    for agent in _tables(values.get("agents"), having="heartbeat"):
+        yield from _held(agent["heartbeat"], "checklist_file")
     for agent in _tables(values.get("agents"), having=""):
         yield from _listed(agent, "writable", "hidden")
     for calendar in _tables(values.get("calendars"), having="file"):
         yield calendar, "file"
-    for calendar in _tables(values.get("calendars"), having="token_file"):
-        yield calendar, "token_file"
-    for sink in _tables(values.get("presence"), having="token_file"):
-        yield sink, "token_file"
-    for backend in _tables(values.get("backends"), having="token_file"):
-        yield backend, "token_file"
+    for kind in ("calendars", "presence", "backends", "watches"):
+        for table in _tables(values.get(kind), having="token_file"):
+            yield table, "token_file"
+    for sink in _tables(values.get("sinks"), having=""):
+        yield from _held(sink, "folder", "secret_file")
     slots = values.get("slots")
     if isinstance(slots, dict):
         yield from _listed(slots, "files")

@@ -83,4 +83,8 @@ def web_address(url: str, otherwise: str) -> SplitResult:
     found = urlsplit(url)
     if found.scheme not in ("http", "https") or not found.hostname:
         raise ValueError(otherwise)
+    try:
+        _ = found.port  # found out only when it is asked for
+    except ValueError:
+        raise ValueError("the port of its address is no number from 0 to 65535") from None
     return found

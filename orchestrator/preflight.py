@@ -18,8 +18,9 @@ from typing import Literal, NamedTuple
 
 from blackboard.board import ReadOnly
 from blackboard.errors import BlackboardError
+from blackboard.heartbeat_answers import is_empty
 from blackboard.lock import holder
-from orchestrator import exits, operator_token, slot_check
+from orchestrator import exits, heartbeating, operator_token, slot_check
 from orchestrator.config import Settings
 from orchestrator.config_agent import AgentConfig
 from orchestrator.filesystem import NETWORK, kind_of
@@ -210,6 +211,16 @@ def _slots(settings: Settings) -> Findings:
             yield Finding("ok", "slots", str(file))
 
 
+def _heartbeats(settings: Settings) -> Findings:
+    try:
+        for each in heartbeating.configured_by(settings):
+            if each.settings.enabled and is_empty(each.settings.checklist):
+                sentence = f"agent {each.agent}: its checklist is empty, so every beat is passed over; give it checklist or checklist_file"
+                yield Finding("warn", "heartbeats", sentence)
+    except BlackboardError as error:
+        yield Finding("fail", "heartbeats", error.sentence, exits.USAGE)
+
+
 def _calendars(settings: Settings) -> Findings:
     if not settings.calendars:
         return
@@ -228,6 +239,26 @@ def _backends(settings: Settings) -> Findings:
     for name in settings.backends:
         for level, sentence in looked_at(name, settings):
             yield Finding(level, f"backend {name}", sentence)
+
+
+def _sinks(settings: Settings) -> Findings:
+    if not settings.sinks:
+        return
+    from orchestrator.sink_check import looked_at
+
+    for name in settings.sinks:
+        for level, sentence in looked_at(name, settings):
+            yield Finding(level, f"sink {name}", sentence, exits.MISSING)
+
+
+def _watches(settings: Settings) -> Findings:
+    if not settings.watches:
+        return
+    from orchestrator.watch_check import looked_at
+
+    for name in settings.watches:
+        for level, sentence in looked_at(name, settings):
+            yield Finding(level, f"watch {name}", sentence)
 
 
 def _board_place(settings: Settings) -> Findings:
@@ -328,6 +359,6 @@ def _is_open(path: Path) -> bool:
 
 
 LOOKS: tuple[Callable[[Settings], Findings], ...] = (
-    _platform, _sqlite, _config, _prompts, _agents, _containment, _reviewers, _slots, _calendars, _backends, _board, _state, _token,
+    _platform, _sqlite, _config, _prompts, _agents, _containment, _reviewers, _slots, _heartbeats, _calendars, _backends, _sinks, _watches, _board, _state, _token,
     _api,
 )  # fmt: skip

@@ -14,6 +14,7 @@ from pathlib import Path
 from orchestrator import worktrees
 from orchestrator.config import Settings
 from orchestrator.config_agent import AgentConfig
+from orchestrator.config_sinks import folder_of
 from orchestrator.runners.runner import Place
 from orchestrator.runners.table import runner_of
 
@@ -62,7 +63,18 @@ def secrets(settings: Settings) -> Secrets:
     ):  # fmt: skip
         folder = os.path.realpath(path.parent)
         found[folder] = found.get(folder, frozenset()) | {path.name}
+    for path in _of_sinks(settings):  # beside the others; one that is elsewhere is for the agent's own `hidden`
+        folder = os.path.realpath(path.parent)
+        if folder in found:
+            found[folder] |= {path.name}
     return Secrets(found)
+
+
+def _of_sinks(settings: Settings) -> Iterator[Path]:
+    """What tells of other agents, and what signs for us."""
+    yield folder_of(settings.state_dir)
+    for sink in settings.sinks.values():
+        yield from filter(None, (sink.folder, sink.secret_file))
 
 
 def cage(*, scratch_bytes: int | None = None) -> list[str]:

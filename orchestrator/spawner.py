@@ -20,8 +20,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from blackboard import attempts, briefs
 from blackboard.board import Board, Tx
+from blackboard.clock import from_text
 from blackboard.move import get
-from blackboard.session_keys import SessionKey, of_work
+from blackboard.session_keys import Kind, SessionKey, key, of_work
 from blackboard.tokens import redact
 from orchestrator import processes, resuming, traces
 from orchestrator.config import Settings
@@ -122,7 +123,7 @@ class Spawner:
         return compose(
             brief, base_url=self._base_url, curl_conf=str(place.curl_conf), bb=str(place.bb),
             workspace=str(place.workspace), tail=tail, folder=self._settings.prompts.templates, reports=agent.calls_back,
-            ack=agent.ack,
+            ack=_ack(brief, agent),
         )  # fmt: skip
 
     def _launch(
@@ -153,8 +154,7 @@ class Spawner:
                 kit.bb_script(self._base_url, brief["project"], brief["task"]["id"], str(place.curl_conf)),
                 0o700,
             )
-            ack = agent.ack if brief["role"] == "executor" else None
-            _write(place.launch, json.dumps({**plan, "ack": ack, "told_from": _told(prompt, brief)}))
+            _write(place.launch, json.dumps({**plan, "ack": _ack(brief, agent), "told_from": _told(prompt, brief)}))
             return processes.launch(place.directory, marker=marker), wrapped.without
         except NoSandbox as error:
             raise SpawnError("spawn_failed", str(error)) from error
@@ -189,12 +189,28 @@ def _prepare(tx: Tx, attempt_id: int, settings: Settings, board_id: str) -> dict
 
 
 def _session(tx: Tx, brief: dict[str, Any], agent: AgentConfig, board_id: str) -> SessionKey:
-    """The conversation the attempt runs in, as the agent's session_scope says."""
+    """The conversation the attempt runs in, as the agent's session_scope or its heartbeat says."""
+    if brief["heartbeat"] is not None:
+        return _of_heartbeat(tx, brief, agent)
     task = get(tx, brief["task"]["id"])
     return of_work(
         agent.session_scope, agent.known_as(brief["agent"]), board_id, project=task["project_id"], task=task["id"],
         attempt=brief["attempt"], slot=task["slot_id"],
     )  # fmt: skip
+
+
+def _of_heartbeat(tx: Tx, brief: dict[str, Any], agent: AgentConfig) -> SessionKey:
+    """All heartbeats of the agent in one conversation, or one for each attempt: its time, and its number against a second."""
+    known = agent.known_as(brief["agent"])
+    if not brief["heartbeat"]["isolated_session"]:
+        return key(Kind.HEARTBEAT, known)
+    claimed = from_text(attempts.get(tx, brief["attempt_id"])["claimed_at"])
+    return key(Kind.HEARTBEAT, known, at_ms=int(claimed.timestamp() * 1000), sequence=brief["attempt_id"])
+
+
+def _ack(brief: dict[str, Any], agent: AgentConfig) -> str | None:
+    """What the attempt answers that is only woken; a heartbeat and a review are told in full."""
+    return agent.ack if brief["role"] == "executor" and brief["heartbeat"] is None else None
 
 
 def _told(prompt: Prompt, brief: dict[str, Any]) -> dict[str, Any]:

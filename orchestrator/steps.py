@@ -34,7 +34,7 @@ Wanted = Callable[[], Awaitable[bool]]
 class Step:
     """A program to run: `plan` is what its launcher reads, `marker` what all its processes carry, `log` its output.
 
-    `directory` is its own; `claimed_at` in the plan says whose it is, as for an attempt's.
+    `directory` is its own; `claimed_at` in the plan says whose it is, as for an attempt's. `stdin`: what it reads.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Step:
     plan: Mapping[str, object]
     log: Path
     seconds: float
+    stdin: bytes | None = None
 
 
 async def always() -> bool:
@@ -95,14 +96,21 @@ def _begun(step: Step) -> dict[str, object] | None:
 def _write(step: Step, clock: Clock) -> dict[str, object]:
     shutil.rmtree(step.directory, ignore_errors=True)
     step.directory.mkdir(mode=0o700, parents=True)
+    given = None if step.stdin is None else _given(step.directory / "stdin", step.stdin)
     plan = {
-        **step.plan, "stdin": None, "stdout": str(step.log), "stderr": str(step.log), "log_cap": LOG_CAP, "leftovers": "end",
+        **step.plan, "stdin": given, "stdout": str(step.log), "stderr": str(step.log), "log_cap": LOG_CAP, "leftovers": "end",
         "leftover_grace": 0.0, "boot_id": clock.boot_id(), "begun_boot": clock.boot(),
     }  # fmt: skip
     fresh = step.directory / "launch.json.new"
     fresh.write_text(json.dumps(plan), encoding="utf-8")
     os.replace(fresh, step.directory / "launch.json")
     return plan
+
+
+def _given(file: Path, content: bytes) -> str:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as opened:
+        opened.write(content)
+    return str(file)
 
 
 async def _created(step: Step, pid: int) -> None:

@@ -13,7 +13,7 @@ from blackboard import contracts, families, presence_reports, repeating, slots, 
 from blackboard.board import Board, Tx
 from blackboard.clock import from_text
 from blackboard.errors import Refused
-from orchestrator import backends, config_slots
+from orchestrator import backends, config_slots, heartbeating
 from orchestrator.config import Settings
 from orchestrator.sources import leave
 
@@ -43,7 +43,7 @@ def _put_base_url(tx: Tx, url: str) -> None:
 
 
 async def carry_on(board: Board, settings: Settings, *, presence_of: list[str]) -> None:
-    """Go on with families, rules and slots; leave the sources that the configuration names no more."""
+    """Go on with families, rules, slots and heartbeats; leave the sources that the configuration names no more."""
     await board.write(families.sweep)
     await board.write(_plan_on, settings)
     named = {
@@ -54,6 +54,7 @@ async def carry_on(board: Board, settings: Settings, *, presence_of: list[str]) 
         for name in await board.read_first(sources.unnamed, kind, names):
             await board.write(leave, name, settings.policies())
     await board.write(presence_reports.forget_others, presence_of)
+    await heartbeating.take_over(board, settings)
 
 
 def _plan_on(tx: Tx, settings: Settings) -> None:

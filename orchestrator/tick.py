@@ -12,40 +12,42 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from blackboard import (
-    attempts,
     claims,
     contracts,
     families,
+    heartbeat_runs,
     journal,
     presence,
     repeating,
     reviews,
-    verbs,
 )
-from blackboard.board import Board, Tx
+from blackboard.board import Board, Rows, Tx
 from blackboard.clock import seconds_between
 from blackboard.days import day_of
 from blackboard.errors import BlackboardError, Unavailable
 from blackboard.tokens import digest, mint
-from orchestrator import backends, succession
-from orchestrator.asking import Asking
+from orchestrator import backends, heartbeating, rehearsal, succession
+from orchestrator.asking import Asking, Source
 from orchestrator.calendars import CalendarSource
 from orchestrator.cleaning import Cleaner
 from orchestrator.config import Settings
 from orchestrator.machine import room
 from orchestrator.monitor import Monitor
+from orchestrator.noticing import Noticing
 from orchestrator.presence_sinks import Sinks
 from orchestrator.presence_sources import PresenceSource
 from orchestrator.proving import Proving
 from orchestrator.punctuality import Punctuality
 from orchestrator.sources import SlotFiles
-from orchestrator.spawner import Spawner, SpawnError
+from orchestrator.spawner import Spawner
 from orchestrator.state_folder import keep_to_one_board
 from orchestrator.telling import Announce, Telling
 from orchestrator.waiting import beside
+from orchestrator.watch_pushing import Watches
 from orchestrator.write_back import WriteBack
 
 log = logging.getLogger(__name__)
@@ -78,9 +80,12 @@ class Orchestrator:
         ]
         self._standing = [each.name for each in asked]
         calendars = [CalendarSource(name, each, board, settings) for name, each in settings.calendars.items()]
-        self._asking = Asking(board, [*calendars, *asked, *backends.all_of(board, settings)], self.wake)
+        self._watches = Watches(board, settings, self.wake)
+        every: list[Source] = [*calendars, *asked, *backends.all_of(board, settings), *self._watches.sources]
+        self._asking = Asking(board, every, self.wake)
         self._sinks = Sinks(board, settings)
         self._write_back = WriteBack(board, settings)
+        self._noticing = Noticing(board, settings)
         self._last_tick: float | None = None
         self._punctuality = Punctuality(settings.tick.foreign_poll_seconds)
         self._faults: dict[str, str] = {}
@@ -107,21 +112,26 @@ class Orchestrator:
         await succession.fix_base_url(self._board, self._base_url, self._monitor.living)
         await self._telling.begin()
         await self._write_back.start()
+        await self._noticing.start()
         await succession.carry_on(self._board, self._settings, presence_of=self._standing)
         await self._sinks.start()
+        await self._watches.start()
         await succession.sweep_uploads(self._board, self._settings)
         await self._board.foreign_commits()
 
     async def run(self) -> None:
         """Tick until cancelled."""
         tick = self._settings.tick
+        await self._step("heartbeats", partial(heartbeating.spread, self._board))
         async with beside(
             self._every(tick.foreign_poll_seconds, self._look_around),
             self._every(tick.source_poll_seconds, self._take_in),
             self._sinks.run(),
             self._sweeping(),
             self._asking.run(),
+            self._watches.run(),
             self._write_back.run(),
+            self._noticing.run(),
         ):
             while True:
                 self._woken.clear()
@@ -134,9 +144,10 @@ class Orchestrator:
         if dry_run:
             self._rehearsing = True
             await self._step("slots", self._take_in)
-            await self._step("dry run", self._rehearse)
+            await self._step("dry run", partial(rehearsal.rehearse, self._board, self._settings, self._spawner))
         else:
             await self._step("sources", self._asking.once)
+            await self._step("watches", self._watches.once)
             while await self.tick():
                 pass
             async with beside(
@@ -144,7 +155,9 @@ class Orchestrator:
             ):
                 await self._monitor.quiet()
                 await self._proving.quiet()
+            await self._step("heartbeats", partial(heartbeating.settle, self._board))
             await self._step("write back", self._write_back.once)
+            await self._step("notices", self._noticing.once)
         await self._telling.tell()
 
     async def _reconciling(self) -> None:
@@ -161,7 +174,7 @@ class Orchestrator:
         ending = self._monitor.stop() if ends else self._monitor.leave()
         hooks = [self._cleaner.stop()] if ends else []
         await asyncio.gather(
-            self._proving.stop(), ending, self._sinks.farewell(), *hooks
+            self._proving.stop(), ending, self._sinks.farewell(), self._noticing.stop(), *hooks
         )  # checks are never left: the next start runs them again
         self._spawner.close()
         await self._telling.tell()
@@ -173,6 +186,7 @@ class Orchestrator:
         if self._last_tick is None or self._sources.new_day():
             await self._step("slots", self._take_in)
         await self._step("contracts", self._keep_contracts)
+        await self._step("heartbeats", partial(heartbeating.beat, self._board, self._settings))
         more = bool(await self._step("claim", self._claim))
         await self._step("presence", self._note_presence)
         await self._step("tell", self._telling.tell)
@@ -247,20 +261,6 @@ class Orchestrator:
             self._monitor.begin(attempt_id, token)
         return len(claimed) == CLAIMS_AT_ONCE
 
-    async def _rehearse(self) -> None:
-        """A dry run: claim what would be claimed now, render and record it, and give it back."""
-        tokens = [mint() for _ in range(max(1, self._settings.tick.max_live))]
-        claimed = await self._board.write(
-            claims.claim_due, [digest(token) for token in tokens], room(self._settings, self._board.clock.now())
-        )
-        for attempt_id, token in zip(claimed, tokens, strict=False):
-            outcome, detail = "dry_run", f"rendered to {self._spawner.directory(attempt_id) / 'prompt.md'}"
-            try:
-                await self._spawner.rehearse(attempt_id, token)
-            except SpawnError as error:
-                outcome, detail = error.outcome, str(error)
-            await self._board.write(_end_rehearsal, attempt_id, outcome, detail)
-
     async def _take_in(self) -> None:
         if await self._sources.take_in():
             self.wake()
@@ -308,7 +308,7 @@ class Orchestrator:
             seconds_between(now, midnight) + 0.0005,
         )
         try:
-            due = await self._board.read_first(claims.next_time, self._board.clock.now())
+            due = await self._board.read_first(_next_time, self._board.clock.now())
             if await self._board.read_first(claims.held_by_memory, now, room(self._settings, now)):
                 longest = min(longest, MEMORY_PAUSE)
         except sqlite3.Error:
@@ -318,16 +318,14 @@ class Orchestrator:
         return min(longest, max(0.0, seconds_between(self._board.clock.now(), due) + 0.0005))
 
 
+def _next_time(rows: Rows, now: str) -> str | None:
+    found = (claims.next_time(rows, now), heartbeat_runs.next_time(rows))
+    return min(filter(None, found), default=None)
+
+
 def _tell_fault(tx: Tx, sentence: str) -> None:
     journal.tell(tx, "step_failed", actor="engine:tick", reason=sentence)
 
 
 def _tell_late(tx: Tx, sentence: str) -> None:
     journal.tell(tx, "tick_late", actor="engine:tick", reason=sentence)
-
-
-def _end_rehearsal(tx: Tx, attempt_id: int, outcome: str, detail: str) -> None:
-    attempt = attempts.get(tx, attempt_id)
-    if attempt["ended_at"] is None:  # a person may have cancelled the task meanwhile
-        verbs.end_badly(tx, attempt, outcome, actor="engine:tick", detail=detail)
-    attempts.gone(tx, attempt_id)

@@ -34,29 +34,48 @@ class Answered:
 
 async def ask(
     method: str, url: str, *, headers: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None,
-    body: Any = None, seconds: float = 30.0, most_bytes: int = 16 * 1024 * 1024,
+    body: Any = None, content: bytes | None = None, seconds: float = 30.0, most_bytes: int = 16 * 1024 * 1024, at: str | None = None,
 ) -> Answered:  # fmt: skip
-    """One question; the answer, whatever its status. NoAnswer when none came whole. `body`: sent as JSON."""
+    """One question; the answer, whatever its status. NoAnswer when none came whole.
+
+    `body`: sent as JSON; `content`: sent as it is. `most_bytes`: of the answer; 0: only its status is waited for. `at`: the
+    address that is connected to, whatever the host's name leads to by now.
+    """
     try:
         trust = await asyncio.to_thread(_trust)
         async with asyncio.timeout(seconds):
-            return await _asked(method, url, {**OURS, **(headers or {})}, params, body, trust, most_bytes)
+            given: dict[str, Any] = {
+                "headers": {**OURS, **(headers or {})},
+                "params": params,
+                "json": body,
+                "content": content,
+            }
+            return await _asked(
+                lambda client: _pinned(client.build_request(method, url, **given), at), trust, most_bytes
+            )
     except TimeoutError:
         raise NoAnswer(f"{_host(url)} gave no whole answer within {seconds:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise NoAnswer(f"{_host(url)} gave no answer: {str(error) or type(error).__name__}") from error
 
 
+def _pinned(request: httpx.Request, at: str | None) -> httpx.Request:
+    """The request so that it goes to this address. Its `Host`, and whose certificate is wanted, stay those of its name."""
+    if at is not None:
+        request.extensions = {**request.extensions, "sni_hostname": request.url.host}
+        request.url = request.url.copy_with(host=at)
+    return request
+
+
 async def _asked(
-    method: str, url: str, headers: Mapping[str, str], params: Mapping[str, str] | None, body: Any, trust: ssl.SSLContext,
-    most_bytes: int,
-) -> Answered:  # fmt: skip
+    built: Callable[[httpx.AsyncClient], httpx.Request], trust: ssl.SSLContext, most_bytes: int
+) -> Answered:
     timeout = httpx.Timeout(None, connect=CONNECT_SECONDS)  # the whole is bounded by the caller
     async with httpx.AsyncClient(timeout=timeout, trust_env=False, verify=trust) as client:
-        request = client.build_request(method, url, headers=headers, params=params, json=body)
+        request = built(client)
         for _ in range(REDIRECTS + 1):
             answer = await client.send(request, stream=True)
-            if answer.next_request is None or method != "GET":
+            if answer.next_request is None or request.method != "GET":
                 told = {name.lower(): value for name, value in answer.headers.items()}
                 return Answered(answer.status_code, told, await _whole(answer, most_bytes))
             await answer.aclose()
@@ -66,7 +85,9 @@ async def _asked(
             if there.scheme != "https" and request.url.scheme == "https":
                 raise NoAnswer(f"it leads from https to {there.scheme}, where anybody could read along")
             request = answer.next_request
-    raise NoAnswer(f"{_host(url)} leads from one address to the next, more than {REDIRECTS} times")
+    raise NoAnswer(
+        f"{request.url.host or 'the server'} leads from one address to the next, more than {REDIRECTS} times"
+    )
 
 
 @cache
@@ -78,6 +99,9 @@ def _trust() -> ssl.SSLContext:
 async def _whole(answer: httpx.Response, most: int) -> bytes:
     """The body, unless it is longer than `most` bytes."""
     parts, size = [], 0
+    if most == 0:
+        await answer.aclose()
+        return b""
     try:
         plain = _plain(answer.headers.get("content-encoding", ""))
         async for raw in answer.aiter_raw():

@@ -107,8 +107,23 @@ class Relative(TypedDict, total=False):
     outputs: Sequence[Output]
 
 
+class Heartbeat(TypedDict):
+    """What a heartbeat is told: its checklist, what is asked in place of our own sentence, and the word for "nothing to tell".
+
+    `light_context`: only the checklist and how to report. `ack_max_chars`: how much may stand beside the word.
+    """
+
+    checklist: str
+    prompt: str
+    ack_word: str
+    ack_max_chars: int
+    light_context: bool
+    isolated_session: bool
+
+
 class Brief(TypedDict):
-    """`history` oldest first; `question` and `answer` are those of the last block; `work` only for a reviewer.
+    """`history` oldest first; `question` and `answer` are those of the last block; `work` only for a reviewer,
+    `heartbeat` only for a heartbeat.
 
     `attempt` is the number on the task, of which `reviews` before it were reviews.
     """
@@ -136,3 +151,4 @@ class Brief(TypedDict):
     parent: Relative | None
     needs: Sequence[Relative]
     work: Work | None
+    heartbeat: Heartbeat | None

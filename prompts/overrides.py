@@ -22,6 +22,7 @@ from prompts.variables import NAMES
 _PATHS = {"curl_conf": "/state dir/attempts/1/curl.conf", "bb": "/state dir/attempts/1/bb", "workspace": "/work"}
 _ADDRESS = "http://127.0.0.1:8083"
 _KINDS = ("agents", "projects")
+_KINDS_OF_PROMPT = (("executor", None), ("reviewer", None), ("heartbeat", None), ("executor", "WAKEUP_OK"))
 
 
 class Reader(NamedTuple):
@@ -108,14 +109,15 @@ def _scopes(files: Collection[str], agents: Mapping[str, Reader]) -> Iterator[_S
 def _rendered(folder: Path, files: Collection[str], agents: Mapping[str, Reader]) -> Iterator[str]:
     """What is wrong with the prompts themselves, made from made-up tasks: the smallest and the largest."""
     for scope in _scopes(files, agents):
-        for role, ack in (("executor", None), ("reviewer", None), ("executor", scope.reader.ack or "WAKEUP_OK")):
+        for role, ack in _KINDS_OF_PROMPT:
             if f"{role}{SUFFIX}" in names():
-                yield from _faults(folder, scope, role, ack)
+                yield from _faults(folder, scope, role, (scope.reader.ack or ack) if ack else None)
 
 
 def _faults(folder: Path, scope: _Scope, role: str, ack: str | None) -> Iterator[str]:
     for brief in (samples.smallest(), samples.largest()):
-        told = cast(dict[str, Any], samples.for_review(brief) if role == "reviewer" else brief)
+        made = {"reviewer": samples.for_review, "heartbeat": samples.for_heartbeat}.get(role)
+        told = cast(dict[str, Any], made(brief) if made else brief)
         about = told | {"agent": scope.agent or "-", "project": scope.project or "-"}  # no name of a folder
         try:
             compose(

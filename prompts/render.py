@@ -99,8 +99,9 @@ def compose(
     Raises PromptError.
     """
     role = brief.get("role", "executor")
-    ack = ack if role == "executor" else None
-    name = f"{role}.md.j2" if ack is None else "wake.md.j2"
+    beat = cast(Brief, brief).get("heartbeat") if role == "executor" else None
+    ack = ack if role == "executor" and beat is None else None
+    name = "heartbeat.md.j2" if beat else f"{role}.md.j2" if ack is None else "wake.md.j2"
     shelf = Shelf(folder, str(brief.get("agent", "")), str(brief.get("project", "")))
     environment = ENVIRONMENT if folder is None else ENVIRONMENT.overlay(loader=shelf)
     paths = {"base_url": base_url, "curl_conf": curl_conf, "bb": bb, "workspace": workspace}
@@ -112,7 +113,7 @@ def compose(
     sources = [each for n, each in enumerate(shelf.used or [_ours(name)]) if n == 0 or each.source != OURS]
     changed = next((each.source for each in sources if each.source != OURS), None)
     if folder is not None and changed is not None:
-        for fault in lacking(text, reports=reports, bb=bb, curl_conf=curl_conf, ack=ack):
+        for fault in lacking(text, reports=reports, bb=bb, curl_conf=curl_conf, ack=beat["ack_word"] if beat else ack):
             raise PromptError(f"{folder / changed}: {fault}")
     return Prompt(text, sources)
 

@@ -52,6 +52,7 @@ def smallest() -> Brief:
         "parent": None,
         "needs": [],
         "work": None,
+        "heartbeat": None,
     }
 
 
@@ -109,6 +110,16 @@ def for_review(brief: Brief, text: str = "") -> Brief:
     }
     reviewed["work"] = work
     return reviewed
+
+
+def for_heartbeat(brief: Brief, text: str = "look around") -> Brief:
+    """The same as a heartbeat's, with this checklist."""
+    beat = brief.copy()
+    beat["heartbeat"] = {
+        "checklist": text, "prompt": text, "ack_word": "HEARTBEAT_OK", "ack_max_chars": 300, "light_context": False,
+        "isolated_session": True,
+    }  # fmt: skip
+    return beat
 
 
 def former(number: int, text: str) -> Former:

@@ -44,6 +44,7 @@ NOT_MORE = frozenset(
         "attempt_tokens",
         "task_usd",
         "task_tokens",
+        "wake_after",
     ]
 )
 
@@ -99,6 +100,7 @@ BRIEF: Mapping[str, str] = {
     "children": "Child tasks: `id`, `title`, `status`.",
     "parent": "The parent task: `id`, `title`; none without one.",
     "needs": "Tasks it builds on: `id`, `title`, `status`, `outputs`.",
+    "heartbeat": "Of a heartbeat `checklist`, `prompt`, `ack_word`, `ack_max_chars`, `light_context`; none for every other task.",
     "more": "What else came with the task's data: a table.",
     "retold": "The former attempts as text, not fenced.",
 }

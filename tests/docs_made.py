@@ -17,7 +17,7 @@ import click
 from blackboard import gates, states
 from orchestrator import config_agent
 from orchestrator.cli import cli
-from orchestrator.doctor import pauses, rows, shape, stories
+from orchestrator.doctor import file, shape, stories
 from orchestrator.runners import runner
 from prompts.variables import BRIEF, READY, TOOLS
 from tests.docs_settings import settings
@@ -126,7 +126,7 @@ def task_gates() -> str:
 
 def rules() -> str:
     """The invariants, as the doctor holds them."""
-    asked = [*shape.RULES, shape.differences, *rows.RULES, *pauses.RULES, *stories.STORIES]
+    asked = [*file.RULES, shape.differences, *stories.STORIES]
     found = [(rule.__name__, *(rule.__doc__ or "").split("\n")[0].partition(": ")[::2]) for rule in asked]
     return _table(
         ("invariant", "rule", "what it says"),

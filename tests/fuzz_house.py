@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.test_api_curl import Served, prepared, serving, with_slots
+from tests.test_api_curl import Served, prepared, serving, with_a_permission, with_a_watch, with_slots
 
 T = TypeVar("T")
 HELD = "result.txt"  # the file that every workspace holds
@@ -72,9 +72,14 @@ class FuzzHouse:
             report = {"type": "data", "title": "T", "content": "C"}
             said = await self._served.house.post(f"{attempt.url}/outputs", attempt.token, report)
             parts["output"] = said.json()["outputs"][0]
+        if "{watch}" in route:
+            parts["watch"] = "tickets"
+            await self._served.house.board.write(with_a_watch)
         if "{token}" in route:
             parts["token"] = f"revoked-{attempt.id}"
             await self._served.house.operator("read", f"revoked-{attempt.id}")
+        if "{permission}" in route:
+            parts["permission"] = await self._served.house.board.write(with_a_permission)
         if "{feed}" in route:
             parts["feed"] = await self._served.house.feed()
         return Scene(parts, attempt.id, tokens)

@@ -15,8 +15,9 @@ import pytest
 import uvicorn
 
 from api import ApiConfig, create_app
-from blackboard import abroad
+from blackboard import abroad, heartbeats, watches
 from blackboard.board import Tx
+from blackboard.watches import Watch
 from prompts import bb_script, curl_config
 from tests.api_house import Attempt, House, open_house, with_a_check_that_could_not_be_run
 
@@ -103,11 +104,30 @@ async def prepared(served: Served, route: str) -> Attempt:
         assert (await served.house.post(f"{attempt.url}/status", attempt.token, report)).status_code == 200
     if route.endswith("/recheck"):
         await served.house.board.write(with_a_check_that_could_not_be_run, attempt.task)
+    if route.endswith("/heartbeat/wake"):
+        await served.house.board.write(heartbeats.change, "writer", {"enabled": True}, actor="person:test")
     if route.startswith(("/calendar/slots/", "PATCH /calendar/slots/")):
         await served.house.board.write(with_slots)
+    if route.endswith("/permissions/{permission}/revoke"):
+        await served.house.board.write(with_a_permission)
+    if "/watches" in route:
+        await served.house.board.write(with_a_watch)
     if route.endswith("/gone"):
         await served.house.board.write(abroad.left, attempt.id, until=None, sentence="it may go on")
     return attempt
+
+
+def with_a_permission(tx: Tx) -> int:
+    """One more of them, as an operator's SQL grants it; its number."""
+    sql = "INSERT INTO permissions (subject, type, scope) SELECT 'group:r' || count(*), 'slots', '*' FROM permissions"
+    return tx.insert(sql)
+
+
+def with_a_watch(tx: Tx) -> None:
+    """A watch that has seen a change since its baseline."""
+    watch = Watch("tickets", "agent:writer", "tickets")
+    for items in ({}, {"7": '{"status":"open"}'}):
+        watches.take_in(tx, watch, items)
 
 
 def with_slots(tx: Tx) -> tuple[int, int]:

@@ -20,7 +20,16 @@ from tests.api_house import Attempt, House, open_house
 
 def named(endpoint: Endpoint) -> str:
     """Its method and last word; its whole path where that word is another route's too."""
-    foreign = endpoint.path.startswith(("/calendar/", "/monitor/", "/api/agents/{agent}/status"))
+    foreign = endpoint.path.startswith(
+        (
+            "/calendar/",
+            "/monitor/",
+            "/api/agents/{agent}/status",
+            "/api/agents/{agent}/heartbeat",
+            "/api/permissions/{permission}",
+            "/api/watches/{watch}",
+        )
+    )
     return f"{endpoint.method} {endpoint.path if foreign else endpoint.name}"
 
 
@@ -43,14 +52,24 @@ BODIES: dict[str, dict[str, object]] = {
     "POST pause": {},
     "POST resume": {},
     "POST clean": {},
+    "POST /api/watches/{watch}/poll": {},
+    "POST /api/watches/{watch}/retry": {},
     "POST gone": {"attempt": 1, "detail": "seen"},
     "POST tasks": {"title": "T", "agent": "writer"},
     "POST slots": {"slots": []},
+    "POST retry": {"sink": "office"},
+    "POST test": {"sink": "office"},
     "POST tokens": {"name": "new", "kind": "operator", "hash": "0" * 64},
     "POST revoke": {},
+    "POST permissions": {"subject": "agent:writer", "type": "slots", "scope": "self"},
+    "POST /api/permissions/{permission}/revoke": {},
     "PATCH /calendar/slots/{slot}/agent-update": {"status": "finished"},
     "PATCH /calendar/slots/virtual/{virtual}/agent-update": {"status": "finished"},
     "POST /api/agents/{agent}/status": {"status": "busy"},
+    "POST /api/agents/{agent}/heartbeat": {"interval_seconds": 600},
+    "POST /api/agents/{agent}/heartbeat/toggle": {"enabled": True},
+    "POST /api/agents/{agent}/heartbeat/checklist": {"checklist": "look"},
+    "POST /api/agents/{agent}/heartbeat/wake": {},
     "POST /calendar/agent/status": {"agent_id": "writer", "status": "busy"},
     "POST /calendar/agent/notify": {"agent_id": "writer", "message": "hm"},
     "POST /monitor/server/heartbeat": {},
@@ -84,6 +103,8 @@ async def call(
         slot=1,
         virtual="1-20260131",
         token="nobody",
+        permission=1,
+        watch="nothing",
         feed="bbt_" + "x" * 43,
     )
     if endpoint.name == "stream":  # the same question, without the answer that never ends
@@ -98,7 +119,7 @@ async def call(
 
 async def everything(house: House) -> list[tuple[object, ...]]:
     """Every row a call could have changed, refusals and signs of life left out."""
-    tables = ("tasks", "outputs", "comments", "events", "slots", "tokens")
+    tables = ("tasks", "outputs", "comments", "events", "slots", "tokens", "permissions")
     return [tuple(row) for name in tables for row in await house.board.all(f"SELECT * FROM {name}")]
 
 
@@ -147,11 +168,15 @@ async def test_a_token_of_one_task_changes_and_reads_no_other(house: House) -> N
     assert await everything(house) == before
 
 
+GRANTED = "INSERT INTO permissions (subject, type, scope) VALUES ('agent:writer', '*', 'self')"
+
+
 @pytest.mark.parametrize("name", sorted(BY_NAME))
 async def test_who_may_is_what_the_table_says(house: House, name: str) -> None:
     endpoint = BY_NAME[name]
     await house.task()  # so that task and attempt ids differ
     attempt = await house.attempt()
+    await house.board.write(lambda tx: tx.run(GRANTED))  # where an agent may by permission, it has it
     held: dict[str, str | None] = {
         "executor": attempt.token,
         "read": await house.operator("read", "reader"),

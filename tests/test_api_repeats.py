@@ -16,10 +16,11 @@ import pytest
 from api import ApiConfig
 from api.app import table
 from api.endpoints import Endpoint
-from blackboard import abroad, tokens
+from blackboard import abroad, heartbeats, tokens
 from blackboard.board import ReadOnly
 from tests.api_house import House, open_house, problem, with_a_check_that_could_not_be_run
 from tests.daemon import free_port, until
+from tests.test_api_curl import with_a_permission, with_a_watch
 from tests.test_api_reach import BODIES, everything, named
 
 POSTS = [endpoint for endpoint in table(ApiConfig()) if endpoint.method == "POST"]
@@ -55,10 +56,17 @@ async def test_every_post_has_one_effect_however_often_it_is_sent(house: House, 
     if endpoint.name == "gone":
         await house.board.write(abroad.left, 1, until=None, sentence="it may go on")
     url = endpoint.path.format(
-        project="demo", agent="writer", account="agent:writer", task=attempt.task, token="leaving"
-    )
+        project="demo", agent="writer", account="agent:writer", task=attempt.task, token="leaving", permission=1,
+        watch="tickets",
+    )  # fmt: skip
     if endpoint.name == "revoke":
         await house.operator("read", "leaving")
+    if "permission" in endpoint.parts:
+        await house.board.write(with_a_permission)
+    if "watch" in endpoint.parts:
+        await house.board.write(with_a_watch)
+    if endpoint.name == "wake":
+        await house.board.write(heartbeats.change, "writer", {"enabled": True}, actor="person:test")
     body = BODIES[named(endpoint)]
     if endpoint.name == "slots":
         body = {"project": "demo", "slots": [{"id": 1, "agent": "writer", "scheduled_at": "2026-01-31T09:00:00Z"}]}

@@ -68,8 +68,10 @@ async def test_another_method_is_told_which_ones_there_are(house: House, path: s
         output=1,
         slot=1,
         virtual="1-20260131",
+        permission=1,
         account="agent:writer",
         token="ann",
+        watch="tickets",
         feed="bbt_" + "x" * 43,
     )
     methods = {endpoint.method for endpoint in TABLE if endpoint.path == path} | {"OPTIONS"}
@@ -218,7 +220,9 @@ async def test_whatever_is_sent_is_never_our_fault(house: House, caplog: pytest.
             output=1,
             slot=1,
             virtual="1-20260131",
+            permission=1,
             token="nobody",
+            watch="nothing",
             feed="bbt_" + "x" * 43,
             account="agent:writer",
         )

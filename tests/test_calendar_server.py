@@ -519,7 +519,16 @@ async def test_the_status_shows_who_was_heard_of(house: House) -> None:
     assert (await house.client.post("/monitor/server/heartbeat", headers=asks.headers())).status_code == 200
     found = await house.board.read(questions.overview)
     assert found["instances"] == [{"name": "gateway-1", "seen_at": NOW}]
-    board = {**found, "board": "b", "daemon": None, "accounts": [], "budgets": [], "agents": [], "sinks": []}
+    board = {
+        **found,
+        "board": "b",
+        "daemon": None,
+        "accounts": [],
+        "budgets": [],
+        "agents": [],
+        "sinks": [],
+        "notices": [],
+    }
     assert "  gateway-1 heard of at 2026-01-31T09:00:00.000Z" in list(account.of_board(board, "orchestrator"))
 
 

@@ -153,7 +153,7 @@ EVERY = sorted(cli.commands)
 
 
 def test_the_commands_are_the_ordered_ones() -> None:
-    ordered = "init check feed token audit config completion run status agents accounts slots tasks show output events logs post approve reject answer cancel reopen recheck gone pause resume drain why doctor prompt backup spending workspaces sql"
+    ordered = "init check feed token audit config completion run status agents accounts slots tasks show output events logs post approve reject answer cancel reopen recheck gone pause resume drain permission why doctor prompt backup spending workspaces sql watches notices heartbeat"
     assert sorted(ordered.split()) == EVERY
 
 
@@ -318,7 +318,10 @@ def test_the_starter_shows_every_key_with_its_default(tmp_path: Path) -> None:
     shown["agents"]["worker"]["argv"] = []
     assert (
         shown
-        | {"config_file": None, **{key: {} for key in ("agents", "accounts", "calendars", "backends", "presence")}}
+        | {
+            "config_file": None,
+            **{key: {} for key in ("agents", "accounts", "calendars", "backends", "presence", "sinks", "watches")},
+        }
         == defaults
     )
     from orchestrator.config_agent import AgentConfig

@@ -200,3 +200,10 @@ def test_a_real_bash_completes_with_the_script(here: Settings, tmp_path: Path) -
     script = 'eval "$(orchestrator completion bash)"; COMP_WORDS=(orchestrator pause --agent a); COMP_CWORD=3; _orchestrator_completion orchestrator; echo "${COMPREPLY[@]}"'
     shown = subprocess.run(["bash", "-c", script], env={**os.environ, "PATH": f"{tool.parent}:{os.environ['PATH']}"}, capture_output=True, text=True, check=False)  # fmt: skip
     assert (shown.stdout, shown.stderr) == ("ada\n", "")
+
+
+@pytest.mark.parametrize("words", ["show", "why", "events --limit", "notices --limit"])
+def test_a_number_that_no_board_holds_is_a_sentence(here: Settings, words: str) -> None:
+    refused = said(*words.split(), "9" * 30)
+    assert (refused.exit_code, refused.stdout) == (exits.USAGE, "")
+    assert refused.stderr == "orchestrator: a number is larger than a board can hold: give a smaller one\n"

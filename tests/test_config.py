@@ -16,6 +16,8 @@ from orchestrator.config_backends import BackendConfig
 from orchestrator.config_calendars import CalendarConfig
 from orchestrator.config_loading import ConfigError, load
 from orchestrator.config_policy import PolicyNumbers
+from orchestrator.config_sinks import SinkConfig
+from orchestrator.config_watches import WatchConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -173,18 +175,25 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
         "base": "main", "branch": "b/{task}", "after_create": ["a"], "before_run": ["b", "{task}"], "after_run": ["c"], "before_remove": ["d"],
         "memory_share": 0.5, "calendar_open_to": ["gateway-1"], "file_bytes": 65536, "open_files": 16, "wrap": ["nice"], "writable": ["/a"], "hidden": ["/b"],
         "recurring": {"daily": {"agent": "a", "repeat": "0 9 * * *"}}, "calendars": {"team": CalendarConfig(file=Path("/c.ics"), agent="a").model_dump(mode="json")},
+        "sinks": {"out": SinkConfig(type="file", folder=Path("/n")).model_dump(mode="json")},
         "backends": {"hf": BackendConfig(url="http://h").model_dump(mode="json")},
+        "watches": {"hub": WatchConfig(url="http://h", agent="a").model_dump(mode="json")},
+        "interval_seconds": 300, "active_hours": "08:00-22:00", "checklist": "look", "checklist_file": "/HEARTBEAT.md", "ack_word": "QUIET",
+        "isolated_session": False, "light_context": True, "wake_after": True,
     }  # fmt: skip
     value = values.get(path[-1], False if "_" in path[-1] and path[-1].split("_")[0] in FLAGS else 7)
-    value = False if path[-1] == "enabled" else value
+    value = "heartbeat" in path if path[-1] == "enabled" else value
+    value = ["phone"] if path[-2:] == ("heartbeat", "sinks") else value
     variable = "ORCH_" + "__".join(part.upper().replace("-", "_").replace(".", "_") for part in path)
     environ = {variable: json.dumps(value) if isinstance(value, list | dict) else str(value)}
     if path[-1].startswith("tls_"):
         environ |= {"ORCH_API__TLS_CERT": "/c", "ORCH_API__TLS_KEY": "/k"}
 
     text = "[agents.'Code-Bot.1']\nargv = ['x']\n"
-    if path == ("calendars",):
+    if path in (("calendars",), ("watches",)):
         text += "[agents.a]\nargv = ['x']\n"
+    if path[-2:] == ("heartbeat", "sinks"):
+        text += "[sinks.phone]\ntype = 'file'\nfolder = '/n'\n"
     if path == ("accounts",):
         text += "account = 'a'\n"
     if path[-1] in ("writable", "hidden"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.doctor import check, check_connection, file, pauses, rows, shape, stories
+from orchestrator.doctor import check, check_connection, file, shape, stories
 from tests.raw_board import SCHEMA, RawBoard
 
 LATER = "2026-02-01T00:00:00.000Z"
@@ -107,12 +107,36 @@ def rich() -> RawBoard:
     b.post(checks='[{"run":["make"]}]')  # 12: in review, while its check is being run
     b.hands_in(12)
     b.check(12, 1, None)
+    b.run(
+        "INSERT INTO watch_pushes VALUES (1, 'agent:ada', 'hub', 0, 'acknowledged', 1, NULL, :now, :now, NULL)",
+        now=b.now(),
+    )
+    b.run("INSERT INTO watch_pushes VALUES (2, 'agent:ada', 'hub', 0, 'open', 1, NULL, :now, NULL, NULL)", now=b.now())
+    b.run(
+        "INSERT INTO watch_changes VALUES (1, 'hub', 'agent:ada', 'hub', 'a', 'added', '{}', 0, :now, 'acknowledged', 0, 1),"
+        " (2, 'hub', 'agent:ada', 'hub', 'b', 'added', '{}', 0, :now, 'pushed', 0, 2),"
+        " (3, 'hub', 'agent:ada', 'hub', 'c', 'added', '{}', 0, :now, 'waiting', 0, NULL)",
+        now=b.now(),
+    )
     b.run("INSERT INTO accounts (id) VALUES ('shared'), ('free'), ('shut')")  # limited, limited no more, paused
     limit = "UPDATE accounts SET limited_at = :now, limited_until = :later WHERE id <> 'shut'"
     b.run(limit, now=b.now(), later=LATER)
     b.run("UPDATE accounts SET limited_at = NULL, limited_until = NULL WHERE id = 'free'")
     b.run("UPDATE accounts SET canary_id = (SELECT id FROM attempts WHERE task_id = 5) WHERE id = 'shared'")
     b.run("UPDATE accounts SET paused_at = :now WHERE id = 'shut'", now=b.now())
+    for scope in ("*", "self"):  # granted, then denied; granted, then revoked
+        b.run("INSERT INTO permissions (subject, type, scope) VALUES ('agent:ada', 'slots', :scope)", scope=scope)
+    b.run("UPDATE permissions SET effect = 'deny' WHERE id = 1")
+    b.run("UPDATE permissions SET revoked_at = :now WHERE id = 2", now=b.now())
+    b.run(
+        "INSERT INTO notices (key, kind, topic, title, created_at, routed_at) VALUES ('k', 'blocked', 'task:3', 'stuck', :now, :now)",
+        now=b.now(),
+    )
+    b.run(
+        "INSERT INTO deliveries (notice_id, sink, state, message, next_at, settled_at) VALUES (1, 'a', 'delivered', 'msg_x_1', :now, :now)",
+        now=b.now(),
+    )
+    b.run("INSERT INTO deliveries (notice_id, sink, message, next_at) VALUES (1, 'b', 'msg_x_2', :now)", now=b.now())
     return b
 
 
@@ -291,10 +315,36 @@ FAULTS: list[tuple[str, str]] = [
     ("everything_has_its_row", "DELETE FROM whole_board"),
     ("pauses_are_as_told", "UPDATE agents SET paused_at = NULL WHERE id = 'eve'"),
     ("pauses_are_as_told", "UPDATE accounts SET paused_at = NULL WHERE id = 'shut'"),
+    ("permissions_are_as_told", "UPDATE permissions SET effect = 'allow' WHERE id = 1"),
+    ("permissions_are_as_told", "UPDATE permissions SET subject = 'agent:eve' WHERE id = 1"),
+    ("permissions_are_as_told", "UPDATE permissions SET revoked_at = NULL WHERE id = 2"),
+    ("permissions_are_as_told", "DELETE FROM permissions WHERE id = 1"),
+    ("permissions_are_as_told", "INSERT INTO permissions (subject, type, scope) VALUES ('agent:eve', '*', '*')"),
+    ("permissions_have_their_mark", "DELETE FROM meta WHERE key = 'permissions'"),
+    ("times_sort", "UPDATE permissions SET revoked_at = 'today' WHERE id = 2"),
+    ("times_sort", "UPDATE permissions SET created_at = 'today' WHERE id = 1"),
     ("accounts_are_tried_by_the_living", "UPDATE accounts SET canary_id = 1 WHERE id = 'shared'"),
     ("limits_are_as_told", "UPDATE accounts SET limited_until = '2026-02-02T00:00:00.000Z' WHERE id = 'shared'"),
     ("limits_are_as_told", "UPDATE accounts SET limited_at = NULL, limited_until = NULL WHERE id = 'shared'"),
     ("limits_are_as_told", f"UPDATE accounts SET limited_at = '{NOW}', limited_until = '{LATER}' WHERE id = 'free'"),
+    ("changes_are_as_their_push", "UPDATE watch_changes SET state = 'pushed' WHERE id = 1"),
+    ("changes_are_as_their_push", "UPDATE watch_changes SET state = 'acknowledged' WHERE id = 2"),
+    ("changes_are_as_their_push", "UPDATE watch_changes SET state = 'waiting' WHERE id = 1"),
+    ("pushes_tell_somebody", "UPDATE watch_pushes SET task_id = NULL"),
+    ("times_sort", "UPDATE watch_pushes SET posted_at = 'today'"),
+    ("times_sort", "UPDATE watch_changes SET seen_at = 'today' WHERE id = 3"),
+    ("deliveries_settle_whole", "UPDATE deliveries SET settled_at = NULL WHERE state = 'delivered'"),
+    ("deliveries_settle_whole", f"UPDATE deliveries SET settled_at = '{NOW}' WHERE state = 'waiting'"),
+    ("deliveries_are_of_a_notice", "UPDATE notices SET routed_at = NULL"),
+    ("deliveries_are_of_a_notice", "UPDATE deliveries SET message = NULL WHERE state = 'delivered'"),
+    ("messages_are_of_one_sink", "UPDATE deliveries SET message = 'msg_x_1'"),
+    ("notices_follow_the_events", "INSERT INTO meta VALUES ('notices_event', '100000')"),
+    ("times_sort", "UPDATE deliveries SET next_at = 'soon' WHERE state = 'waiting'"),
+    ("times_sort", "UPDATE notices SET created_at = '2026-01-31'"),
+    ("times_sort", "INSERT INTO sinks (name, failing_since) VALUES ('x', 'long ago')"),
+    ("beats_have_their_task", f"INSERT INTO heartbeat_runs (agent_id, task_id, status, started_at) VALUES ('ada', 1, 'running', '{NOW}')"),
+    ("held_beats_have_their_line", "INSERT INTO heartbeats (agent_id, project_id, held_by) VALUES ('ada', 'forge', 'busy')"),
+    ("times_sort", "INSERT INTO heartbeats (agent_id, project_id, enabled, next_run_at, beat_at) VALUES ('ada', 'forge', 1, 'soon', 'late')"),
     ("events_name_its_attempts", "UPDATE events SET attempt_id = 1 WHERE verb = 'spawned'"),
 ]  # fmt: skip
 
@@ -310,12 +360,12 @@ def test_a_planted_fault_is_named_by_its_own_rule_alone(board: sqlite3.Connectio
 
 
 def test_every_rule_has_a_planted_fault() -> None:
-    rules = {each.__name__ for each in (*shape.RULES, *rows.RULES, *pauses.RULES, *stories.STORIES)}
+    rules = {each.__name__ for each in (*file.RULES, *stories.STORIES)}
     assert rules == {rule for rule, _ in FAULTS}
 
 
 def test_every_rule_names_its_invariant() -> None:
-    for each in (*shape.RULES, shape.differences, *rows.RULES, *pauses.RULES, *stories.STORIES):
+    for each in (*file.RULES, shape.differences, *stories.STORIES):
         assert each.__doc__ and each.__doc__.startswith("I"), each.__name__
 
 

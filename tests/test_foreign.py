@@ -25,6 +25,8 @@ PATHS = sorted(
             output=1,
             slot=1,
             virtual="1-20260131",
+            permission=1,
+            watch="nothing",
             token="ann",
             feed="bbt_" + "x" * 43,
         )

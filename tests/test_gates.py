@@ -15,6 +15,7 @@ from blackboard import (
     attempts,
     claims,
     explaining,
+    heartbeat_runs,
     move,
     pauses,
     presence_reports,
@@ -109,6 +110,11 @@ def second_of_a_series(tx: Tx) -> int:
     return scenes.post(tx, series="standup")
 
 
+def heartbeat_of_a_busy_agent(tx: Tx) -> int:
+    scenes.post_at(tx, "working")
+    return scenes.post(tx, series=heartbeat_runs.series("ada"))
+
+
 def task_not_gone(tx: Tx) -> int:
     task = scenes.post(tx, policy=Policy(backoff_seconds=0))
     verbs.end_badly(tx, scenes.work(tx, task), "crashed", actor="engine:monitor")
@@ -181,6 +187,7 @@ GATES = [
     Gate("begin_by", task_and(f"UPDATE tasks SET begin_by = '{START}'"), sql("UPDATE tasks SET begin_by = NULL"), f"it was to begin by {START}"),
     Gate("end_by", task_and(f"UPDATE tasks SET end_by = '{START}'"), sql("UPDATE tasks SET end_by = NULL"), f"it was to be finished by {START}"),
     Gate("overlap", second_of_a_series, sql("UPDATE tasks SET status = 'cancelled' WHERE id = 1"), "the one before it of the same slot is not finished"),
+    Gate("heartbeat", heartbeat_of_a_busy_agent, sql("UPDATE tasks SET status = 'cancelled' WHERE id = 1", "UPDATE attempts SET gone_at = ended_at"), "waits until agent ada is at rest"),
     Gate("former_attempt", task_not_gone, sql("UPDATE attempts SET gone_at = ended_at"), "not proved gone"),
     Gate("check_running", task_in_check, sql(ENDS), "a check of it is being run"),
     Gate("board_paused", task_and("UPDATE whole_board SET paused_at = 'noon', pause_reason = 'fire'"), sql("UPDATE whole_board SET paused_at = NULL"), "everything is paused since noon: fire"),
@@ -480,10 +487,13 @@ def random_task(tx: Tx, chance: random.Random, others: list[int]) -> int:
     given: dict[str, object] = (
         {"role": chance.choice(ROLES)} if chance.random() < 0.4 else {"agent": chance.choice(NAMES)}
     )
+    slot = some_slot(tx, chance)
+    if not slot and "agent" in given and chance.random() < 0.2:
+        slot = {"series": heartbeat_runs.series(str(given["agent"]))}
     task = scenes.post(
         tx, project=chance.choice("pq"), priority=chance.randrange(3), due_at=plus(tx.now, chance.choice([-60, -30, -30, 0, 0.001, 30])),
         not_before=chance.choice([None, None, plus(tx.now, -1), plus(tx.now, 30)]), policy=Policy(backoff_seconds=chance.choice([0, 60]), review=who_reviews(chance)),
-        needs=chance.sample(others, min(len(others), chance.choice([0, 0, 0, 1]))), **given, **some_slot(tx, chance),
+        needs=chance.sample(others, min(len(others), chance.choice([0, 0, 0, 1]))), **given, **slot,
         checks=[Check(run=["make"])] if chance.random() < 0.2 else [],
     )  # fmt: skip
     row = tx.one("SELECT status, deps_open, coalesce(agent_id, 'a') AS whose FROM tasks WHERE id = :id", id=task)

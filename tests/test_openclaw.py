@@ -165,6 +165,7 @@ def test_a_stop_ends_the_run_wherever_it_lives(tmp_path: Path, mode: str) -> Non
         house.works(task)
         house.operate(task, "cancel")
         house.reaches(task, "cancelled")
+        until(lambda: house.attempts(task)[0]["gone_at"] is not None)  # the task moves first
         (attempt,) = house.attempts(task)
         assert (attempt["exit_code"], attempt["abroad_at"]) == (143, None)
         quiet = len(house.calls())

@@ -22,7 +22,8 @@ NOW = "2026-03-01T00:00:00.000Z"
 def small(path: Path | str = ":memory:") -> RawBoard:
     """1: working, attempt 1, output 1, comment 1. 2: pending, needs 3. 3: in review by eve, attempts 2 and 3.
     4: rejected, attempt 4 ended and not gone. 5: pending, of slot 1. 6: done.
-    7: in review, check 1 ended, check 2 is being run. 8: in review, its check is to be run."""
+    7: in review, check 1 ended, check 2 is being run. 8: in review, its check is to be run.
+    Permission 1 holds, 2 is revoked. A watch saw change 1; push 1 told it."""
     b = RawBoard(path)
     for columns in ({}, {}, {}, {}, {"slot_id": 1, "occurrence": "once"}, {}):
         b.post(**columns)
@@ -40,6 +41,17 @@ def small(path: Path | str = ":memory:") -> RawBoard:
         b.hands_in(b.post(checks='[{"run":["make"]}]'))
     b.check(7, 1, "interrupted")
     b.check(7, 1, None)
+    b.run(
+        "INSERT INTO permissions (subject, type, scope) VALUES ('group:smith', 'slots', '*'), ('agent:eve', 'slots', '*')"
+    )
+    b.run("UPDATE permissions SET revoked_at = created_at WHERE id = 2")
+    b.run(
+        "INSERT INTO watch_pushes VALUES (1, 'agent:ada', 'hub', 0, 'acknowledged', 1, NULL, :now, :now, NULL)", now=NOW
+    )
+    b.run(
+        "INSERT INTO watch_changes VALUES (1, 'hub', 'agent:ada', 'hub', 'a', 'added', '{}', 0, :now, 'acknowledged', 0, 1)",
+        now=NOW,
+    )
     return b
 
 
@@ -95,6 +107,12 @@ REFUSED = [
     ("DELETE FROM outputs", "append-only"),
     ("DELETE FROM comments", "append-only"),
     ("DELETE FROM checks", "what a check found stays"),
+    # What a watch saw is kept until somebody has it, and after.
+    ("DELETE FROM watch_changes", "what a watch saw is kept"),
+    ("INSERT OR REPLACE INTO watch_changes (id, watch, target, topic, item, kind, diff, seen_at) VALUES (1, 'hub', 'sinks', 'hub', 'a', 'removed', '{}', '')", "a change with this id exists"),
+    ("UPDATE watch_changes SET state = 'waiting'", "somebody has this change"),
+    ("UPDATE watch_changes SET push_id = NULL", "CHECK"),
+    ("UPDATE watch_pushes SET settled_at = NULL", "CHECK"),
     # Nothing is proved but by checks that ran, and nothing of them is altered.
     ("UPDATE checks SET result = 'passed' WHERE id = 1", "what a check found stays"),
     ("UPDATE checks SET what = '{}' WHERE id = 2", "what a check found stays"),
@@ -233,6 +251,14 @@ REFUSED = [
     ("INSERT INTO dependencies VALUES (1, 2)", "only a pending or blocked task"),
     ("INSERT INTO dependencies VALUES (99, 2)", "only a pending or blocked task"),
     ("UPDATE dependencies SET needs_id = 5", "delete the dependency"),
+    # What agents may change.
+    ("DELETE FROM permissions", "permissions are kept"),
+    *[(f"INSERT {how} INTO permissions (subject, type, scope) VALUES ('group:smith', 'slots', '*')", "there already")
+      for how in ("", "OR REPLACE", "OR IGNORE")],
+    ("INSERT OR REPLACE INTO permissions (id, subject, type, scope) VALUES (2, 'agent:bob', '*', '*')", "there already"),
+    (f"INSERT INTO permissions (subject, type, scope, revoked_at) VALUES ('agent:bob', '*', '*', '{NOW}')", "begins as one that holds"),
+    *[(f"UPDATE OR REPLACE permissions SET {what} WHERE id = 2", "only the effect") for what in
+      ("subject = 'agent:ada'", "scope = 'self'", "type = '*'", "rowid = 1", "revoked_at = NULL", "effect = 'deny'", "created_at = 'x'")],
     # Everything at once.
     ("DELETE FROM whole_board", "this row stays"),
     ("INSERT INTO whole_board (one) VALUES (2)", "CHECK"),

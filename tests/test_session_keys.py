@@ -80,6 +80,30 @@ def test_two_accounts_are_two_sessions() -> None:
     assert str(one) != str(two)
 
 
+def test_the_four_scopes_of_a_direct_conversation_are_four_sessions() -> None:
+    made = [
+        key(Kind.MAIN, "ada", name="main"),
+        key(Kind.DIRECT, "ada", peer="1"),
+        key(Kind.DIRECT, "ada", channel="telegram", peer="1"),
+        key(Kind.DIRECT, "ada", channel="telegram", account="home", peer="1"),
+    ]
+    assert len({str(each) for each in made}) == 4
+    assert [parse(str(each)) for each in made] == made
+
+
+def test_a_kind_is_told_by_its_whole_segment() -> None:
+    for kind, text in (
+        (Kind.TEAM, "team:t1:c1"),
+        (Kind.SUBAGENT, "subagent:x"),
+        (Kind.CRON, "cron:x"),
+        (Kind.HEARTBEAT, "heartbeat"),
+    ):
+        assert parse(f"agent:ada:{text}").kind is kind
+        assert parse(f"agent:ada:x{text.partition(':')[0]}").kind is Kind.MAIN
+        with pytest.raises(Invalid):
+            parse(f"agent:ada:{text}:{text}")
+
+
 def test_a_form_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(Invalid, match="it takes job"):
         key(Kind.CRON, "ada", label="x")

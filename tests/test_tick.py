@@ -175,6 +175,24 @@ async def test_once_is_one_pass_that_waits_for_what_it_started(house: House) -> 
         assert not house.left()
 
 
+async def test_once_beats_however_long_ago_the_pass_before_it_was_and_says_what_came_of_it(house: House) -> None:
+    house.agents["prints"]["heartbeat"] = {"enabled": True, "checklist": "- look"}
+    async with opened(house):
+        pass
+    long_ago = "'2026-01-01T00:00:00.000Z'"
+    shell(house.board, f"UPDATE heartbeats SET next_run_at = {long_ago}, beat_at = {long_ago}")
+    async with opened(house) as room:
+        await room.orchestrator.once()
+    assert [row["status"] for row in house.rows("SELECT status FROM heartbeat_runs")] == ["ok"]
+
+    shell(house.board, f"UPDATE heartbeats SET next_run_at = {long_ago}, beat_at = {long_ago}")
+    async with running(house):
+        await eventually(lambda: house.value("SELECT next_run_at FROM heartbeats") > "2026-01-02")
+    assert house.value("SELECT count(*) FROM heartbeat_runs") == 1, (
+        "one that stays puts it off by the agent's own offset"
+    )
+
+
 def test_a_dry_run_and_one_pass_by_the_command_line(house: House) -> None:
     house.start()
     assert house.stop() == 0

@@ -47,6 +47,10 @@ def agent(line: str, name: str = "ada") -> str:
     return f'[agents."{name}"]\nargv = ["true"]\n{line}\n'
 
 
+def sink(lines: str) -> str:
+    return f"{AGENT}[sinks.out]\n{lines}\n"
+
+
 def argv(words: str) -> str:
     return f"[agents.ada]\nargv = {words}\n"
 
@@ -103,6 +107,28 @@ WRONG = {
     "an unknown limit": Wrong(agent("limits = { memory = 1 }"), "agents.ada.limits.memory", "did you mean memory_bytes?"),
     "no process at all": Wrong(agent("limits = { processes = 0 }"), "agents.ada.limits.processes", "greater than or equal to 1"),
     "more than all the memory": Wrong("[tick]\nmemory_share = 1.5\n", "tick.memory_share", "less than or equal to 1"),
+    # sinks
+    "an unknown key of a sink": Wrong(sink('type = "file"\nfolder = "x"\nfoldr = 1'), "sinks.out.foldr", "did you mean folder?"),
+    "an unknown key of the notices": Wrong("[notices]\nkeep = 1\n", "notices.keep", "did you mean keep_days?"),
+    "a sink without a type": Wrong(sink('folder = "x"'), "sinks.out.type", "field required"),
+    "a sink of an unknown type": Wrong(sink('type = "pager"'), "sinks.out.type", "should be 'task', 'file'"),
+    "a sink that lacks what its type needs": Wrong(sink('type = "webhook"\nurl = "https://h"'), "sinks.out", "a sink of type webhook needs secret_file"),
+    "a key for another type": Wrong(sink('type = "file"\nfolder = "x"\nurl = "https://h"'), "sinks.out", "url is for a sink of type webhook, and this is a file"),
+    "a task for two": Wrong(sink('type = "task"\nagent = "ada"\nrole = "r"'), "sinks.out", "for one agent or for one role"),
+    "a task for nobody we know": Wrong(sink('type = "task"\nagent = "eve"'), "sinks", "names the agent 'eve', which is not in agents"),
+    "a sink about a project nobody knows": Wrong(sink('type = "file"\nfolder = "x"\nabout_projects = ["q"]'), "sinks", "names the project 'q'"),
+    "a task for nobody": Wrong(sink('type = "task"\nrole = "smith"'), "sinks", "sinks.out names the role 'smith', which no agent has"),
+    "a kind nobody knows": Wrong(sink('type = "file"\nfolder = "x"\nkinds = ["all"]'), "sinks.out.kinds", "should be 'blocked', 'failed'"),
+    "a sink that wants nothing": Wrong(sink('type = "file"\nfolder = "x"\nkinds = []'), "sinks.out.kinds", "nothing would ever be told"),
+    "quiet hours in words": Wrong(sink('type = "file"\nfolder = "x"\nquiet_hours = "nights"'), "sinks.out.quiet_hours", "write them as 22:00-07:00"),
+    "quiet hours all day": Wrong(sink('type = "file"\nfolder = "x"\nquiet_hours = "07:00-07:00"'), "sinks.out.quiet_hours", "write two different ones"),
+    "a placeholder a sink does not have": Wrong(sink('type = "command"\nargv = ["x", "{body}"]'), "sinks.out.argv", "known are {agent}"),
+    "a target that is an option": Wrong(sink('type = "openclaw"\ntarget = "--media=/etc/passwd"'), "sinks.out.target", "read as an option"),
+    "a webhook over http": Wrong(sink('type = "webhook"\nsecret_file = "s"\nurl = "http://hooks.example/"'), "sinks.out", "use https, or say allow_http"),
+    "a webhook with a password": Wrong(sink('type = "webhook"\nsecret_file = "s"\nurl = "https://a:b@hooks.example/"'), "sinks.out", "take them out"),
+    "a webhook at a port that is none": Wrong(sink('type = "webhook"\nsecret_file = "s"\nurl = "https://hooks.example:99999/"'), "sinks.out", "no number from 0 to 65535"),
+    "a webhook of another kind": Wrong(sink('type = "webhook"\nsecret_file = "s"\nurl = "file:///x"'), "sinks.out", "url begins with https://"),
+    "a longest wait below the first": Wrong(sink('type = "file"\nfolder = "x"\nretry_most_seconds = 1'), "sinks.out", "cannot be below retry_seconds"),
     # paths
     "an empty board": Wrong('board = ""\n', "board", "name a path, or take the key out"),
     "a NUL in a path": Wrong('board = "a\\u0000b"\n', "board", "a NUL byte cannot be part of it"),

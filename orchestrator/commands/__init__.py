@@ -5,5 +5,5 @@ looking   status, tasks, show, why  posting   post
 watching  events, logs              boardfile doctor, backup, sql
 telling   prompt                    pausing   pause, resume, drain
 listing   agents, slots             completing completion
-fetching  output
+fetching  output                    watches   watches
 """

@@ -25,14 +25,17 @@ SELECT id AS name, status || ' ' || title AS about FROM tasks WHERE id > (SELECT
 Items = list[CompletionItem]
 
 
+def _flags(context: click.Context) -> Flags:
+    above = context.find_root().params
+    return Flags(*(context.params.get(name) or above.get(name) for name in ("config", "board")))
+
+
 def _from_board(context: click.Context, sql: str, begun: str) -> Items:
     from blackboard.errors import BlackboardError
     from orchestrator.exits import Exit
 
-    above = context.find_root().params
-    flags = Flags(*(context.params.get(name) or above.get(name) for name in ("config", "board")))
     try:
-        with Call(flags, as_json=False).board() as board:
+        with Call(_flags(context), as_json=False).board() as board:
             rows = board.all(sql)
     except (BlackboardError, Exit, OSError):
         return []
@@ -53,6 +56,18 @@ def accounts(context: click.Context, _parameter: click.Parameter, begun: str) ->
 def projects(context: click.Context, _parameter: click.Parameter, begun: str) -> Items:
     """Projects of the board."""
     return _from_board(context, PROJECT_NAMES, begun)
+
+
+def sinks(context: click.Context, _parameter: click.Parameter, begun: str) -> Items:
+    """Sinks of the configuration."""
+    from blackboard.errors import BlackboardError
+    from orchestrator.exits import Exit
+
+    try:
+        found = Call(_flags(context), as_json=False).settings.sinks
+    except (BlackboardError, Exit, OSError):
+        return []
+    return [CompletionItem(name, help=sink.type) for name, sink in found.items() if name.startswith(begun)][:MOST]
 
 
 def tasks(context: click.Context, _parameter: click.Parameter, begun: str) -> Items:

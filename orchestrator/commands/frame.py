@@ -108,6 +108,10 @@ def told_errors() -> Iterator[None]:
         _end(error.sentence, exits.code_of(error))
     except sqlite3.Error as error:
         _end(f"the board cannot be read: {error}", exits.FAILED)
+    except OverflowError as error:
+        if "SQLite" not in str(error):
+            raise
+        _end("a number is larger than a board can hold: give a smaller one", exits.USAGE)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
         sys.exit(exits.OK)

@@ -17,7 +17,7 @@ TASK = click.argument("task", type=click.IntRange(min=1), shell_complete=task_nu
 @command("status", short_help="How the board stands, what runs, what is stuck.")
 def status(call: Call) -> None:
     """How the board stands: the daemon, tasks by status, agents, what runs, what waits for a person."""
-    from blackboard import accounting, accounts, presence, presence_pushes, questions
+    from blackboard import accounting, accounts, deliveries, presence, presence_pushes, questions
     from blackboard.clock import SystemClock
     from blackboard.lock import holder
     from orchestrator import account
@@ -31,6 +31,7 @@ def status(call: Call) -> None:
         found = presence.of_all(board, now, bounds)
         value["budgets"] = accounting.bounded(board, bounds.day) if bounds.day else []
         value["sinks"] = presence_pushes.listed(board)
+        value["notices"] = deliveries.standing(board)
         value["accounts"] = [each for each in accounts.listed(board, now) if each["state"] in HELD]
     for agent in value["agents"]:
         where = found[agent["agent"]]

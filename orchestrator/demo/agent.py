@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from orchestrator.demo import orders
+from orchestrator.demo import orders, rounds
 from orchestrator.demo.crafts import Ask, Cannot, Work, craft
 from orchestrator.demo.reporting import Handed, Refused, Reporter, Unsent
 
@@ -27,7 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     reporter = Reporter(told, options.by, options.pause)
     try:
         reporter.start()
-        _attempt(told, reporter, options.pace)
+        if told.checklist is None:
+            _attempt(told, reporter, options.pace)
+        else:
+            reporter.answer("\n".join(rounds.found(told.checklist)) or None)
     except Refused as refused:
         print(f"refused: {refused}", file=sys.stderr)
         return 1

@@ -46,10 +46,33 @@ files = ["slots.toml"]
 [calendars.demo]
 file = "team.ics"
 
+# What you must know is put into a folder, a file each.
+[sinks.drawer]
+type = "file"
+folder = "drawer"
+
+# Another program's answer, asked again and again: here the plan that this board itself serves. When it has changed, the
+# desk has a task to look, and the drawer a notice with every change.
+[watches.plan]
+url = "http://127.0.0.1:{port}/calendar/sync?claw_identifier=demo-watch"
+token_file = "operator.token"
+items = "/schedules"
+agent = "desk"
+sinks = ["drawer"]
+idle_seconds = 5
+active_seconds = 2
+cooldown_seconds = 20
+
 # Four workers: the same small program at its own pace. Two report with `bb`, two with plain curl.
 [agents.ada]
 argv = {ada}
 roles = ["worker"]
+
+# Besides, two of them look around by themselves: every five minutes, and after a task that says so, or after each one.
+[agents.ada.heartbeat]
+enabled = true
+interval_seconds = 300
+checklist = {adas_checklist}
 
 [agents.brook]
 argv = {brook}
@@ -58,6 +81,12 @@ roles = ["worker"]
 [agents.casey]
 argv = {casey}
 roles = ["worker"]
+
+[agents.casey.heartbeat]
+enabled = true
+interval_seconds = 300
+wake_after = true
+checklist = {caseys_checklist}
 
 [agents.dora]
 argv = {dora}
@@ -94,6 +123,7 @@ class Planned:
 
 ENDS_WITH_TOTAL = {"review": "human", "must_haves": "The output must end with a line 'Total: …'."}
 REVIEWED = {**ENDS_WITH_TOTAL, "review": "role:critic"}
+ROUND = {"wake_after": True}
 WATCHED = {"max_tries": 2, "backoff_seconds": 8}
 
 
@@ -105,7 +135,7 @@ def plan(files: Path) -> list[Planned]:
 
     look = "Look through what waits for review"
     return [
-        Planned(3, "ada", "Count the words of the letter", on("Count the words of", "letter.txt")),
+        Planned(3, "ada", "Count the words of the letter", on("Count the words of", "letter.txt"), more=ROUND),
         Planned(3, "brook", "Sum the catch of March", on("Sum the second column of", "numbers.csv")),
         Planned(4, "casey", "Watch the outbox", on("Watch", "outbox.txt", " until it changes."), 0.2, WATCHED),
         Planned(5, "dora", "Sort the guests", on("Sort", "guests.csv", ". Ask how."), more={"review": "human"}),
@@ -176,8 +206,12 @@ def _config(config: Path) -> str:
             str(config),
         ],
     }
+    files = config.parent / "files"
     return CONFIG.format(
-        port=_port(), **{name: _toml([_literal(word) for word in words]) for name, words in argv.items()}
+        port=_port(),
+        adas_checklist=_toml(f'- "{files / "handbook.md"}" says "Looked through on"'),
+        caseys_checklist=_toml(f'- "{files / "outbox.txt"}" says "Nothing has been put here yet."'),
+        **{name: _toml([_literal(word) for word in words]) for name, words in argv.items()},
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 _FENCE = re.compile(r"(`{3,})(\w*)\s*")
 _HEREDOC = re.compile(r"<<'(\w+)'$")
 _FOLDER = re.compile(
-    r"^(?:Your folder is `(?P<own>.+)`: write there|You are in `(?P<work>.+)`, the folder)", re.MULTILINE
+    r"^(?:(?:- )?Your folder is `(?P<own>.+)`: write there|You are in `(?P<work>.+)`, the folder)", re.MULTILINE
 )
 _MARGIN = "    "
 
@@ -70,7 +70,7 @@ def _commands(script: str) -> Iterator[str]:
 class Orders:
     """What one prompt asks for. `record` is what was tried before, `remark` the newest reviewer's remark in it.
 
-    `contents`: the outputs a reviewer looks at.
+    `contents`: the outputs a reviewer looks at. `checklist`: of a heartbeat; None for a task.
     """
 
     title: str
@@ -82,6 +82,7 @@ class Orders:
     answer: str = ""
     commands: list[str] = field(default_factory=list)
     contents: list[str] = field(default_factory=list)
+    checklist: str | None = None
 
 
 def read(prompt: str) -> Orders:
@@ -102,6 +103,7 @@ def read(prompt: str) -> Orders:
         answer=_labelled(data, "The answer"),
         commands=told,
         contents=[block.text for block in data if block.label.startswith("Content of output")],
+        checklist=_labelled(data, "Go through your checklist") or None,
     )
 
 

@@ -58,6 +58,11 @@ class Reporter:
     def submit(self) -> None:
         self._say(self._one("submit", "status=review"))
 
+    def answer(self, text: str | None) -> None:
+        """What a heartbeat found; None: nothing, in the word its prompt has for that."""
+        command = self._one("submit", "status=review")
+        self._say(command if text is None else _with_text(command, text))
+
     def approve(self, text: str) -> None:
         self._say(_with_text(self._one("approve", "status=done"), text))
 

@@ -14,11 +14,21 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from orchestrator.doctor import pauses, rows, shape, stories
+from orchestrator.doctor import heartbeats, notices, pauses, permissions, rows, shape, stories, watches
 from orchestrator.doctor.rule import RESTORE, Finding, query, told
 
 APPLICATION_ID = 1111639857
-VERSIONS = (3,)  # of the boards whose rules are known here
+# What is asked of every board, but for its text and the stories of its tasks.
+RULES = (
+    *shape.RULES,
+    *rows.RULES,
+    *pauses.RULES,
+    *permissions.RULES,
+    *watches.RULES,
+    *notices.RULES,
+    *heartbeats.RULES,
+)
+VERSIONS = (4,)  # of the boards whose rules are known here
 BUSY_SECONDS = 5.0
 
 
@@ -123,9 +133,7 @@ def _stranger(connection: sqlite3.Connection) -> list[Finding]:
 
 def _everything(connection: sqlite3.Connection, schema_text: str | None) -> list[Finding]:
     """Every rule's findings. A rule that stumbles over a damaged file adds nothing to what `integrity` says."""
-    asked = [
-        (each.__name__, told(each.__name__, each(connection))) for each in (*shape.RULES, *rows.RULES, *pauses.RULES)
-    ]
+    asked = [(each.__name__, told(each.__name__, each(connection))) for each in RULES]
     if schema_text is not None:
         asked.append(("schema", told("schema", shape.differences(connection, schema_text))))
     asked.append(("events", stories.findings(connection)))
@@ -133,9 +141,11 @@ def _everything(connection: sqlite3.Connection, schema_text: str | None) -> list
     for name, answer in asked:
         try:
             findings += answer
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # damage may be in the middle of a text
             if not any(found.rule == "integrity" for found in findings):
-                damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+                damaged = (
+                    isinstance(error, UnicodeDecodeError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+                )
                 findings.append(
                     Finding(name, "board", f"{name} could not be asked: {error}. {RESTORE if damaged else _BY_SHAPE}")
                 )

@@ -312,7 +312,17 @@ WITH times(subject, name, value) AS (
   UNION ALL SELECT 'source ' || name, 'stale_at', stale_at FROM sources
   UNION ALL SELECT 'presence of agent ' || agent_id, 'expires_at', expires_at FROM presence_reports
   UNION ALL SELECT 'presence of agent ' || agent_id, 'next_at', next_at FROM presence_pushes
+  UNION ALL SELECT 'heartbeat of agent ' || agent_id, 'next_run_at', next_run_at FROM heartbeats
+  UNION ALL SELECT 'heartbeat of agent ' || agent_id, 'beat_at', beat_at FROM heartbeats
+  UNION ALL SELECT 'heartbeat run ' || id, 'started_at', started_at FROM heartbeat_runs
+  UNION ALL SELECT 'heartbeat run ' || id, 'ended_at', ended_at FROM heartbeat_runs
   UNION ALL SELECT 'write_back ' || id, 'next_at', next_at FROM write_backs
+  UNION ALL SELECT 'watch change ' || id, 'seen_at', seen_at FROM watch_changes
+  UNION ALL SELECT 'watch push ' || id, 'posted_at', posted_at FROM watch_pushes
+  UNION ALL SELECT 'notice ' || id, 'created_at', created_at FROM notices
+  UNION ALL SELECT 'delivery ' || id, 'next_at', next_at FROM deliveries
+  UNION ALL SELECT 'delivery ' || id, 'settled_at', settled_at FROM deliveries
+  UNION ALL SELECT 'sink ' || name, 'failing_since', failing_since FROM sinks
   UNION ALL SELECT 'workspace ' || id, 'looked_at', looked_at FROM workspaces
   UNION ALL SELECT 'agent ' || id, 'budget_warned_at', budget_warned_at FROM agents
   UNION ALL SELECT 'agent ' || id, 'budget_spent_at', budget_spent_at FROM agents
@@ -324,6 +334,8 @@ WITH times(subject, name, value) AS (
   UNION ALL SELECT 'check ' || id, 'started_at', started_at FROM checks
   UNION ALL SELECT 'check ' || id, 'ended_at', ended_at FROM checks
   UNION ALL SELECT 'key ' || key, 'created_at', created_at FROM idempotency
+  UNION ALL SELECT 'permission ' || id, 'created_at', created_at FROM permissions
+  UNION ALL SELECT 'permission ' || id, 'revoked_at', revoked_at FROM permissions
   UNION ALL SELECT 'event ' || id, 'at', at FROM events)
 SELECT subject, name, value FROM times
  WHERE value NOT GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9].[0-9][0-9][0-9]Z'
