@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from blackboard import deliveries, notices, verbs
+from blackboard import deliveries, verbs
 from blackboard.board import Tx
 from blackboard.clock import SystemClock
 from orchestrator import processes
@@ -275,7 +275,6 @@ async def test_the_task_and_the_word_that_it_was_told_are_one(
     tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(tmp_path, DESK, clock) as house:
-        from blackboard import deliveries
 
         def fails(tx: Tx, sink: str, message: str) -> None:
             raise RuntimeError("killed here")
@@ -317,8 +316,14 @@ async def test_a_notice_about_such_a_task_or_its_children_makes_no_other(tmp_pat
 
 
 async def test_a_task_for_nobody_is_tried_again(tmp_path: Path, clock: FakeClock) -> None:
-    async with opened(tmp_path, DESK.replace('agent = "ada"', 'role = "nobody"'), clock) as house:
-        await house.board.write(lambda tx: notices.post(tx, key="k", kind="test", topic="t", title="x"))
+    async with opened(tmp_path, DESK.replace('agent = "ada"', 'role = "writer"'), clock) as house:
+        await house.board.write(lambda tx: tx.run("DELETE FROM agent_roles"))  # somebody's SQL, since the start
+        await house.post("look")
         await house.tell()
-        assert "agent with the role 'nobody'" in (await house.events("sink_failed"))[0]
+        assert "agent with the role 'writer'" in (await house.events("sink_failed"))[0]
         assert await house.states("desk") == ["waiting"]
+        await house.board.write(lambda tx: tx.run("INSERT INTO agent_roles (agent_id, role) VALUES ('bob', 'writer')"))
+        clock.go_on(3600)
+        await house.tell()
+        assert await house.states("desk") == ["delivered"]
+        assert [task["title"] for task in await tasks(house)] == ["look"]

@@ -250,7 +250,7 @@ def test_kills_at_any_moment_lose_nothing_and_double_nothing(house: House, repos
     names = ("after_create", "before_run", "after_run", "before_remove")
     house.agent(
         "ada", 'bb start\ngit commit -q --allow-empty -m "work of $task"\necho x | bb output document x -\nbb submit\n',
-        max_live=3, worktree={"repository": str(repository)}, hooks={name: hook(house, name, "sleep 0.05\n") for name in names},
+        max_live=3, worktree={"repository": str(repository)}, hooks={name: hook(house, name, "sleep 0.3\n") for name in names},
     )  # fmt: skip
     house.tables["workspaces"] = {"keep_done_days": 0}
     house.start()
@@ -266,7 +266,7 @@ def test_kills_at_any_moment_lose_nothing_and_double_nothing(house: House, repos
             git(repository, "log", "--format=%s", f"task/{task}", "--not", "main").splitlines().count(f"work of {task}")
             >= 1
         )
-    house.stop()
+    house.kill()  # a stop would end a before_remove, and the next start run it again
     house.start()
     until(
         lambda: not house.rows("SELECT 1 FROM workspaces WHERE removed_at IS NULL"), story=lambda: house.story(tasks[0])
