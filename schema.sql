@@ -646,6 +646,7 @@ CREATE TABLE heartbeats (
   time_zone        TEXT NOT NULL DEFAULT 'UTC',       -- IANA name the hours are meant in
   checklist        TEXT NOT NULL DEFAULT '' CHECK (length(CAST(checklist AS BLOB)) <= 65536),
   prompt           TEXT NOT NULL DEFAULT '',          -- said in place of our own sentence
+  model            TEXT CHECK (model <> ''),          -- the program's model for beats; null: the agent's own
   isolated_session INTEGER NOT NULL DEFAULT 1 CHECK (isolated_session IN (0, 1)),
   light_context    INTEGER NOT NULL DEFAULT 0 CHECK (light_context IN (0, 1)),
   ack_word         TEXT NOT NULL DEFAULT 'HEARTBEAT_OK' CHECK (ack_word <> ''),

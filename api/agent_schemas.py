@@ -98,6 +98,7 @@ class Heartbeat(Answer):
     interval_seconds: int
     active_hours: Annotated[str | None, Field(description="`HH:MM-HH:MM` in `time_zone`; null: always.")]
     checklist: str
+    model: Annotated[str | None, Field(description="Of the agent's program, for beats; null: the one it has anyway.")]
     next_run_at: Annotated[str | None, Field(description="Null while it is off.")]
     held_by: Annotated[str | None, Field(description="Why the one that is due does not run yet, in one word.")]
     last_status: Annotated[str | None, Field(description="`ok`, `suppressed` or `error`; null before the first.")]

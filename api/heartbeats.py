@@ -41,6 +41,10 @@ class HeartbeatChange(BaseModel):
         Annotated[str, Field(max_length=MOST_PROMPT)] | None,
         Field(description="What the agent is asked, in the place of our sentence."),
     ] = None
+    model: Annotated[
+        Annotated[str, Field(max_length=200)] | None,
+        Field(description="Of the agent's program, for beats; nothing between the quotes: the one it has anyway."),
+    ] = None
     isolated_session: Annotated[bool | None, Field(description="Each beat in a conversation of its own.")] = None
     light_context: Annotated[bool | None, Field(description="Only the checklist and how to report.")] = None
     ack_word: Annotated[
@@ -59,13 +63,8 @@ class HeartbeatChange(BaseModel):
     ] = None
 
     def given(self) -> dict[str, Any]:
-        """What is to be set, as the board takes it."""
-        found = self.model_dump(exclude_none=True)
-        if "sinks" in found:
-            found["sinks"] = tuple(found["sinks"]) or None
-        if "active_hours" in found:
-            found["active_hours"] = found["active_hours"].strip() or None
-        return found
+        """What is to be set."""
+        return self.model_dump(exclude_none=True)
 
 
 class HeartbeatToggle(BaseModel):

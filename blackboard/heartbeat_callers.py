@@ -96,8 +96,8 @@ RUNNING = "SELECT 1 FROM heartbeat_runs WHERE agent_id = :agent AND status = 'ru
 PROJECT = "SELECT paused_at FROM projects WHERE id = :project"
 
 
-def rehearsal(rows: Rows, agent: str, now: str, room: Room) -> Answer:
-    """The same for a caller that may read."""
+def rehearsal(rows: Rows, agent: str, now: str, room: Room, checklist: str | None = None) -> Answer:
+    """The same for a caller that may read. `checklist`: what its file holds now; None: what the board has."""
     row = heartbeats.find(rows, agent)
     if row is None:
         reason = "it was never set"
@@ -112,16 +112,19 @@ def rehearsal(rows: Rows, agent: str, now: str, room: Room) -> Answer:
     project = rows.one(PROJECT, project=row["project_id"])
     asked: dict[str, Any] = {
         **dict(row),
+        "checklist": row["checklist"] if checklist is None else checklist,
         "runs": rows.one(RUNNING, agent=agent) is not None,
         "project_paused_at": project["paused_at"] if project else None,
     }
     facts = next(each for each in agent_facts(rows, now, room) if each.agent["id"] == agent)
     held = heartbeat_runs.held_by(asked, facts, now) or heartbeat_runs.passed_over(asked, now)
+    if held is None and checklist is None and row["held_by"] == "checklist_file":
+        held = "checklist_file"
     off = None if row["enabled"] else "off"
     because = SKIPS[held] if held else "it is off" if off else None
     return {
         "agent": agent, "would_run": because is None, "reason": held or off, "because": because, "next_runs": next_runs(row),
-        "checklist": row["checklist"],
+        "checklist": asked["checklist"],
     }  # fmt: skip
 
 
@@ -140,8 +143,20 @@ def next_runs(row: Record) -> list[str]:
 # --- changing ---------------------------------------------------------------------------------------------------------
 
 
+def as_set(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a caller said as the board takes it: an empty word, or an empty list, is for none."""
+    found = dict(said)
+    for name in ("active_hours", "model"):
+        if name in found:
+            found[name] = found[name].strip() or None
+    if "sinks" in found:
+        found["sinks"] = tuple(found["sinks"]) or None
+    return found
+
+
 def change(tx: Tx, token_hash: bytes, agent: str, given: Mapping[str, Any]) -> Answer:
-    """Set what is given; what is not given stays."""
+    """Set what is given, as `as_set` reads it; what is not given stays."""
+    given = as_set(given)
     caller = _changing(tx, token_hash, agent, "heartbeat")
     if "checklist" in given:
         permissions.must_allow(tx, caller, "checklist", agent)

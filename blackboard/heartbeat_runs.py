@@ -7,7 +7,7 @@ processes cannot double them (index one_heartbeat_at_once). The task passes the 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from blackboard import heartbeats, journal, notices, verbs
@@ -23,6 +23,7 @@ from blackboard.record import Record
 
 PRIORITY = -1000  # after everything else the agent has to do
 TASK_TYPE = "heartbeat"
+NOTHING: Mapping[str, str] = {}
 PASSING = frozenset({"free", "room", "memory"})  # gates that a task waits at for a moment; the others hold a beat back
 
 DUE = """
@@ -49,9 +50,12 @@ def next_time(rows: Rows) -> str | None:
     return row["next_run_at"] if row else None
 
 
-def to_do(rows: Rows, now: str, room: Room) -> bool:
-    """Whether `beat` has something to write."""
-    return is_over(rows) or any(found is None or row["held_by"] is None for row, found in _looked_at(rows, now, room))
+def to_do(rows: Rows, now: str, room: Room) -> list[str] | None:
+    """The agents whose heartbeat is to be decided on now, for nothing holds it; None when `beat` has nothing to write."""
+    looked = list(_looked_at(rows, now, room))
+    if is_over(rows) or any(found is None or row["held_by"] is None for row, found in looked):
+        return [row["agent_id"] for row, found in looked if found is None]
+    return None
 
 
 def is_over(rows: Rows) -> bool:
@@ -65,15 +69,21 @@ def settle(tx: Tx) -> None:
         _settle(tx, run)
 
 
-def beat(tx: Tx, room: Room, policies: Policies) -> list[int]:
-    """Settle the runs that are over, then post a task for each heartbeat that is due and held by nothing; the tasks."""
+def beat(tx: Tx, room: Room, policies: Policies, unreadable: Mapping[str, str] = NOTHING) -> list[int]:
+    """Settle the runs that are over, then post a task for each heartbeat that is due and held by nothing; the tasks.
+
+    `unreadable`: agents whose checklist is in a file that cannot be read, with the reason. What it held last is old news.
+    """
     settle(tx)
     posted = []
     for row, held in _looked_at(tx, tx.now, room):
+        why = unreadable.get(row["agent_id"])
+        if held is None and why is not None and passed_over(row, tx.now) != "active_hours":
+            held = "checklist_file"
         if held is None:
             posted += _begin(tx, row, policies)
         elif row["held_by"] is None:
-            _hold(tx, row, held)
+            _hold(tx, row, held, why if held == "checklist_file" else None)
     return posted
 
 
@@ -110,8 +120,8 @@ def passed_over(row: Record, now: str) -> str | None:
 # --- beginning --------------------------------------------------------------------------------------------------------
 
 RUN = """
-INSERT INTO heartbeat_runs (agent_id, task_id, status, reason, started_at, ended_at)
-VALUES (:agent, :task, :status, :reason, :now, :ended)
+INSERT INTO heartbeat_runs (agent_id, task_id, status, reason, error, started_at, ended_at)
+VALUES (:agent, :task, :status, :reason, :error, :now, :ended)
 """
 ADVANCE = "UPDATE heartbeats SET next_run_at = :next, beat_at = :next WHERE agent_id = :agent"
 HOLD = "UPDATE heartbeats SET held_by = :held WHERE agent_id = :agent"
@@ -141,7 +151,7 @@ def _post(tx: Tx, row: Record, following: str, policies: Policies) -> int:
         series=series(agent), begin_by=begin_by,
         policy=_policy(policies.of(agent), wanted.max_retries, wanted.interval_seconds),
     )  # fmt: skip
-    tx.insert(RUN, agent=agent, task=task, status="running", reason=None, now=tx.now, ended=None)
+    tx.insert(RUN, agent=agent, task=task, status="running", reason=None, error=None, now=tx.now, ended=None)
     return task
 
 
@@ -158,11 +168,13 @@ def _policy(policy: Policy, retries: int, interval: int) -> Policy:
     )  # fmt: skip
 
 
-def _hold(tx: Tx, row: Record, reason: str) -> None:
+def _hold(tx: Tx, row: Record, reason: str, error: str | None) -> None:
     """A beat waits: one row and one event, however long."""
     tx.run(HOLD, agent=row["agent_id"], held=reason)
-    tx.insert(RUN, agent=row["agent_id"], task=None, status="skipped", reason=reason, now=tx.now, ended=None)
-    _tell_skip(tx, row["agent_id"], reason)
+    tx.insert(
+        RUN, agent=row["agent_id"], task=None, status="skipped", reason=reason, error=error, now=tx.now, ended=None
+    )
+    _tell_skip(tx, row["agent_id"], reason, error)
 
 
 def _skip(tx: Tx, agent: str, reason: str) -> None:
@@ -171,13 +183,14 @@ def _skip(tx: Tx, agent: str, reason: str) -> None:
     if last is not None and (last["status"], last["reason"]) == ("skipped", reason):
         tx.run(AGAIN, id=last["id"], now=tx.now)
         return
-    tx.insert(RUN, agent=agent, task=None, status="skipped", reason=reason, now=tx.now, ended=tx.now)
+    tx.insert(RUN, agent=agent, task=None, status="skipped", reason=reason, error=None, now=tx.now, ended=tx.now)
     _tell_skip(tx, agent, reason)
 
 
-def _tell_skip(tx: Tx, agent: str, reason: str) -> None:
+def _tell_skip(tx: Tx, agent: str, reason: str, error: str | None = None) -> None:
+    said = error or SKIPS[reason]
     journal.tell(
-        tx, "heartbeat_skipped", actor=ENGINE, agent_id=agent, reason=SKIPS[reason], data=json.dumps({"reason": reason})
+        tx, "heartbeat_skipped", actor=ENGINE, agent_id=agent, reason=said, data=json.dumps({"reason": reason})
     )
 
 
@@ -188,6 +201,7 @@ SKIPS = {
     "account": "the agent's account is paused or limited", "budget": "the day's budget is spent",
     "presence": "the agent's presence gives it no work", "missed": "it could not begin before the next one was due",
     "cancelled": "its task was cancelled", "settings": "it cannot beat as it is set: orchestrator heartbeat set says why",
+    "checklist_file": "the file with its checklist cannot be read",
 }  # fmt: skip
 
 
@@ -289,7 +303,7 @@ def _notify(tx: Tx, run: Record, row: Record, status: str, text: str) -> None:
 
 
 TOLD = """
-SELECT h.checklist, h.prompt, h.ack_word, h.ack_max_chars, h.light_context, h.isolated_session
+SELECT h.checklist, h.prompt, h.ack_word, h.ack_max_chars, h.light_context, h.isolated_session, h.model
   FROM heartbeat_runs r JOIN heartbeats h ON h.agent_id = r.agent_id WHERE r.task_id = :task
 """
 

@@ -29,6 +29,7 @@ MOST_SECONDS = 31 * 86400
 MOST_PROMPT = 4000  # characters
 MOST_BESIDE = 20_000  # characters
 MOST_RETRIES = 10
+MODEL = r"^[!-,.-~][!-~]{0,199}$"  # one word, and no option
 ACK_WORD = r"^[A-Za-z0-9_-]{1,100}$"
 
 
@@ -42,6 +43,7 @@ class HeartbeatSettings:
     time_zone: str = "UTC"
     checklist: str = ""
     prompt: str = ""
+    model: str | None = None  # of the agent's program; None: the one it has anyway
     isolated_session: bool = True
     light_context: bool = False
     ack_word: str = "HEARTBEAT_OK"
@@ -61,6 +63,8 @@ class HeartbeatSettings:
             raise Invalid(f"ack_max_chars is from 0 to {MOST_BESIDE}, not {self.ack_max_chars}")
         if not 0 <= self.max_retries <= MOST_RETRIES:
             raise Invalid(f"max_retries is from 0 to {MOST_RETRIES}, not {self.max_retries}")
+        if self.model is not None and re.fullmatch(MODEL, self.model) is None:
+            raise Invalid("model is one word as the agent's program knows it, at most 200 characters, no option")
         if len(self.prompt) > MOST_PROMPT:
             raise Invalid(f"a prompt has at most {MOST_PROMPT} characters: put what is longer into the checklist")
         for name in ("prompt", "checklist"):
@@ -128,19 +132,20 @@ def get(rows: Rows, agent: str) -> sqlite3.Row:
 
 
 PUT = """
-INSERT INTO heartbeats (agent_id, project_id, enabled, interval_seconds, active_hours, time_zone, checklist, prompt, isolated_session,
+INSERT INTO heartbeats (agent_id, project_id, enabled, interval_seconds, active_hours, time_zone, checklist, prompt, model, isolated_session,
   light_context, ack_word, ack_max_chars, max_retries, wake_after, sinks, config, next_run_at, beat_at, actor)
-VALUES (:agent, :project, :enabled, :interval_seconds, :active_hours, :time_zone, :checklist, :prompt, :isolated_session,
+VALUES (:agent, :project, :enabled, :interval_seconds, :active_hours, :time_zone, :checklist, :prompt, :model, :isolated_session,
   :light_context, :ack_word, :ack_max_chars, :max_retries, :wake_after, :sinks, :config, :next, :next, :actor)
 ON CONFLICT (agent_id) DO UPDATE SET project_id = excluded.project_id, enabled = excluded.enabled, interval_seconds = excluded.interval_seconds,
   active_hours = excluded.active_hours, time_zone = excluded.time_zone, checklist = excluded.checklist, prompt = excluded.prompt,
-  isolated_session = excluded.isolated_session, light_context = excluded.light_context, ack_word = excluded.ack_word,
+  model = excluded.model, isolated_session = excluded.isolated_session, light_context = excluded.light_context, ack_word = excluded.ack_word,
   ack_max_chars = excluded.ack_max_chars, max_retries = excluded.max_retries, wake_after = excluded.wake_after, sinks = excluded.sinks,
   config = excluded.config, next_run_at = excluded.next_run_at, beat_at = excluded.beat_at, rev = rev + 1, actor = excluded.actor
 """
 UNBEGUN = """
 SELECT t.id FROM heartbeat_runs r JOIN tasks t ON t.id = r.task_id WHERE r.agent_id = :agent AND r.status = 'running' AND t.status = 'pending'
 """
+OF_COMMAND = "SELECT 1 FROM agents WHERE id = :agent AND runner = 'command'"
 FIRST_PROJECT = "SELECT id FROM projects ORDER BY rowid LIMIT 1"
 
 
@@ -150,6 +155,8 @@ def _put(
     """Have a heartbeat set as it is wanted, and told; the names of what has changed."""
     row = tx.one(ROW, agent=agent)
     before = given_of(row) if row is not None else asdict(HeartbeatSettings())
+    if wanted.model and wanted.model != before["model"] and tx.all(OF_COMMAND, agent=agent):
+        raise Invalid(f"agent {agent} is of the runner command, whose argv says everything: leave model out")
     changed = [name for name in NAMES if before[name] != getattr(wanted, name)]
     first = tx.one(FIRST_PROJECT)
     project = project or (row["project_id"] if row is not None else first["id"] if first is not None else None)
@@ -243,6 +250,15 @@ def take_over(tx: Tx, configured: Sequence[Configured]) -> None:
         if row["agent_id"] not in named and is_sound(found := get(tx, row["agent_id"])):
             off = HeartbeatSettings(**given_of(found) | {"enabled": False})
             _put(tx, row["agent_id"], off, actor=CONFIG, project=None, config=None)
+
+
+def take_over_checklist(tx: Tx, configured: Configured) -> None:
+    """Have the checklist of a file that has changed since the start; whatever else was set since then stays."""
+    row = get(tx, configured.agent)
+    if row["config"] == configured.fingerprint or not is_sound(row):
+        return
+    wanted = HeartbeatSettings(**given_of(row) | {"checklist": configured.settings.checklist})
+    _put(tx, configured.agent, wanted, actor=CONFIG, project=None, config=configured.fingerprint)
 
 
 EVERY = "SELECT * FROM heartbeats WHERE enabled = 1 ORDER BY agent_id"

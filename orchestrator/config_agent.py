@@ -119,6 +119,11 @@ class AgentConfig(Part):
             return f"the table program is for runner = one of {known}" if "program" in self.model_fields_set else None
         return config_program.problem_of(self)
 
+    def with_model(self, model: str) -> AgentConfig:
+        """The same agent with another model of its program, which one of the runner `command` has not."""
+        table = "openclaw" if self.runner == "openclaw" else "program"
+        return self.model_copy(update={table: getattr(self, table).model_copy(update={"model": model})})
+
     def known_as(self, name: str) -> str:
         """What the agent's own program calls it, given its name here."""
         return (self.openclaw.agent if self.runner == "openclaw" else None) or name

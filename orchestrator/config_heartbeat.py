@@ -11,6 +11,7 @@ from blackboard.errors import Invalid
 from blackboard.heartbeat_times import LEAST_SECONDS, hours
 from blackboard.heartbeats import (
     ACK_WORD,
+    MODEL,
     MOST_BESIDE,
     MOST_CHECKLIST,
     MOST_PROMPT,
@@ -32,6 +33,7 @@ class HeartbeatConfig(Part):
     checklist: Word = ""
     checklist_file: File | None = None
     prompt: Word = Field("", max_length=MOST_PROMPT)
+    model: str | None = Field(None, pattern=MODEL)
     isolated_session: bool = True
     light_context: bool = False
     ack_word: str = Field("HEARTBEAT_OK", pattern=ACK_WORD)
@@ -63,12 +65,16 @@ class Agent(Protocol):
     """What is looked at of an agent's configuration."""
 
     @property
+    def runner(self) -> str: ...
+    @property
     def heartbeat(self) -> HeartbeatConfig: ...
 
 
 def problem_of(agents: Mapping[str, Agent], projects: Collection[str]) -> str | None:
     """What about the heartbeats does not go together with the rest."""
     for name, agent in agents.items():
+        if agent.heartbeat.model and agent.runner == "command":
+            return f"{name}.heartbeat.model is for an agent whose runner knows its program: with command, argv says everything"
         project = agent.heartbeat.project
         if project is not None and project not in projects:
             return f"{name}.heartbeat.project {project!r} is not in projects: {', '.join(projects)}"

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 PROJECT = "SELECT title FROM projects WHERE id = :id"
 
 
-def prompt(rows: Rows, settings: Settings, agent: str, now: str) -> str:
-    """The prompt, with the paths and the number of a task that is not there; Exit when it cannot be made."""
+def prompt(rows: Rows, settings: Settings, agent: str, now: str, checklist: str | None) -> str:
+    """The prompt, with the paths and the number of a task that is not there; Exit when it cannot be made.
+
+    `checklist`: what its file holds now; None: what the board has.
+    """
     row = heartbeats.get(rows, agent)
     project = rows.one(PROJECT, id=row["project_id"])
     policy, own = settings.policy_for(agent), settings.agents.get(agent)
-    beat = {name: row[name] for name in ("checklist", "prompt", "ack_word", "ack_max_chars")}
+    beat = {name: row[name] for name in ("checklist", "prompt", "ack_word", "ack_max_chars", "model")}
+    beat |= {} if checklist is None else {"checklist": checklist}
     brief = {
         "project": row["project_id"], "project_title": project["title"] if project else "", "agent": agent, "role": "executor",
         "task": {"id": 0, "title": f"Heartbeat of {agent}", "description": "", "task_type": "heartbeat", "priority": 0, "must_haves": "",

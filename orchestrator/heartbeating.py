@@ -6,12 +6,15 @@ Looks first and writes only where there is something to write, so that agents at
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from blackboard import heartbeat_runs, heartbeats
 from blackboard.board import Board, Tx
 from blackboard.errors import Invalid
+from blackboard.gates import Room
 from blackboard.heartbeats import MOST_CHECKLIST, Configured
+from blackboard.record import Record
 from orchestrator.config import Settings
 from orchestrator.machine import room
 
@@ -19,8 +22,16 @@ from orchestrator.machine import room
 async def beat(board: Board, settings: Settings) -> None:
     """Settle and post what is to be settled and posted now."""
     bounds = room(settings, board.clock.now())
-    if await board.read_first(heartbeat_runs.to_do, board.clock.now(), bounds):
-        await board.write(heartbeat_runs.beat, bounds, settings.policies())
+    agents = await board.read_first(heartbeat_runs.to_do, board.clock.now(), bounds)
+    if agents is not None:
+        read, unreadable = await asyncio.to_thread(_read_again, settings, agents)
+        await board.write(_beat, bounds, settings, read, unreadable)
+
+
+def _beat(tx: Tx, bounds: Room, settings: Settings, read: list[Configured], unreadable: dict[str, str]) -> None:
+    for each in read:
+        heartbeats.take_over_checklist(tx, each)
+    heartbeat_runs.beat(tx, bounds, settings.policies(), unreadable)
 
 
 async def settle(board: Board) -> None:
@@ -48,10 +59,40 @@ async def spread(board: Board) -> None:
 def configured_by(settings: Settings) -> list[Configured]:
     """The heartbeats of the configuration, with the checklists of their files; Invalid for a file that cannot be read."""
     return [
-        Configured(name, agent.heartbeat.project or settings.projects[0].id, agent.heartbeat.settings(_checklist(name, agent.heartbeat.checklist_file)))
-        for name, agent in settings.agents.items()
-        if "heartbeat" in agent.model_fields_set
-    ]  # fmt: skip
+        _configured(settings, name) for name, agent in settings.agents.items() if "heartbeat" in agent.model_fields_set
+    ]
+
+
+def _configured(settings: Settings, name: str) -> Configured:
+    table = settings.agents[name].heartbeat
+    return Configured(
+        name, table.project or settings.projects[0].id, table.settings(_checklist(name, table.checklist_file))
+    )
+
+
+def has_file(settings: Settings, agent: str) -> bool:
+    """Whether an agent's checklist is kept in a file."""
+    return agent in settings.agents and settings.agents[agent].heartbeat.checklist_file is not None
+
+
+def checklist_now(settings: Settings, row: Record | None) -> str | None:
+    """What the next beat will look at, where a file that was changed says so; None: what the board has. Invalid."""
+    if row is None or not has_file(settings, row["agent_id"]):
+        return None
+    found = _configured(settings, row["agent_id"])
+    return None if found.fingerprint == row["config"] else found.settings.checklist
+
+
+def _read_again(settings: Settings, agents: Sequence[str]) -> tuple[list[Configured], dict[str, str]]:
+    """The heartbeats of these agents whose checklists are in files, and why files cannot be read, by their agents."""
+    read, unreadable = [], {}
+    for name in agents:
+        if has_file(settings, name):
+            try:
+                read.append(_configured(settings, name))
+            except Invalid as error:
+                unreadable[name] = error.sentence
+    return read, unreadable
 
 
 def _checklist(agent: str, file: Path | None) -> str | None:

@@ -106,6 +106,8 @@ class Spawner:
             raise SpawnError(
                 "spawn_failed", f"agent {brief['agent']} has no program: give it argv in the configuration"
             )
+        if brief["heartbeat"] is not None and brief["heartbeat"]["model"]:
+            agent = agent.with_model(brief["heartbeat"]["model"])
         place = Place(self.directory(attempt_id), Path(brief["workspace"]))
         tail = await self._in_pool(self._tail, brief) if brief["history"] else None
         try:

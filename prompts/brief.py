@@ -110,7 +110,7 @@ class Relative(TypedDict, total=False):
 class Heartbeat(TypedDict):
     """What a heartbeat is told: its checklist, what is asked in place of our own sentence, and the word for "nothing to tell".
 
-    `light_context`: only the checklist and how to report. `ack_max_chars`: how much may stand beside the word.
+    `light_context`: only the checklist and how to report. `model`: null: the agent's own. `ack_max_chars`: how much may stand beside the word.
     """
 
     checklist: str
@@ -119,6 +119,7 @@ class Heartbeat(TypedDict):
     ack_max_chars: int
     light_context: bool
     isolated_session: bool
+    model: str | None
 
 
 class Brief(TypedDict):

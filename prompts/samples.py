@@ -117,7 +117,7 @@ def for_heartbeat(brief: Brief, text: str = "look around") -> Brief:
     beat = brief.copy()
     beat["heartbeat"] = {
         "checklist": text, "prompt": text, "ack_word": "HEARTBEAT_OK", "ack_max_chars": 300, "light_context": False,
-        "isolated_session": True,
+        "isolated_session": True, "model": None,
     }  # fmt: skip
     return beat
 

@@ -200,7 +200,7 @@ def test_every_key_can_be_set_by_the_environment(tmp_path: Path, path: tuple[str
         text += "wrap = 'bwrap'\n"
     if "openclaw" in path:
         text = "[agents.'Code-Bot.1']\nrunner = 'openclaw'\nopenclaw = { agent = 'x' }\n"
-    if "program" in path:
+    if "program" in path or path[-2:] == ("heartbeat", "model"):
         text = "[agents.'Code-Bot.1']\nrunner = 'claude'\n"
     if path[-1].startswith("session_max"):
         text = "[agents.'Code-Bot.1']\nrunner = 'claude'\nsession_scope = 'task'\n"

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from blackboard import heartbeat_runs, heartbeats, slots
+from blackboard import heartbeat_callers, heartbeat_runs, heartbeats, slots, verbs
 from blackboard.board import Board
 from blackboard.clock import plus
 from blackboard.errors import Invalid
 from blackboard.gates import Room
 from blackboard.policy import Policies
 from orchestrator import heartbeating, preflight
+from orchestrator.beginning import settle
 from orchestrator.config import Settings
 from tests import scenes
-from tests.fake_clock import START
+from tests.fake_clock import START, FakeClock
 from tests.test_config import loaded, problems
 
 ADA = "[agents.ada]\nargv = ['x']\n[agents.ada.heartbeat]\n"
@@ -37,6 +41,9 @@ def settings(tmp_path: Path, text: str) -> Settings:
         ("ack_word = 'all right'", "ack_word"),
         ("max_retries = 11", "max_retries"),
         ("every = '30m'", "unknown key"),
+        ("model = 'small'", "ada.heartbeat.model is for an agent whose runner knows its program"),
+        ("model = '--small'", "heartbeat.model"),
+        ("model = 'a b'", "heartbeat.model"),
     ],
 )
 def test_what_is_wrong_is_told_in_a_sentence(tmp_path: Path, text: str, words: str) -> None:
@@ -66,6 +73,80 @@ def test_the_checklist_of_a_file_is_read_whole_or_refused(tmp_path: Path) -> Non
     file.write_bytes(b"look\0")
     with pytest.raises(Invalid, match=r"HEARTBEAT\.md.* NUL"):
         heartbeating.configured_by(made)
+
+
+@asynccontextmanager
+async def begun(made: Settings, clock: FakeClock) -> AsyncIterator[Board]:
+    """The board of this configuration, as a start leaves it."""
+    opened = await Board.open(made.board, clock=clock)
+    try:
+        await settle(opened, made)
+        await heartbeating.take_over(opened, made)
+        yield opened
+    finally:
+        await opened.close()
+
+
+async def looked_at(opened: Board, made: Settings, clock: FakeClock) -> list[str]:
+    """What the beat that is due now is told to look at; its task is over after that."""
+    clock.go_on(1800 * 1.2)
+    await heartbeating.beat(opened, made)
+    tasks = [row["id"] for row in await opened.all("SELECT id FROM tasks WHERE status = 'pending'")]
+    found = [str((await opened.read(heartbeat_runs.told, task) or {})["checklist"]) for task in tasks]
+    for task in tasks:
+        await opened.write(verbs.cancel, task, actor="person:root", reason="seen")
+    await heartbeating.beat(opened, made)
+    return found
+
+
+async def test_a_checklist_in_a_file_is_looked_at_as_it_is_when_it_beats(tmp_path: Path, clock: FakeClock) -> None:
+    file = tmp_path / "HEARTBEAT.md"
+    file.write_text("- one")
+    made = settings(tmp_path, "enabled = true\nchecklist_file = 'HEARTBEAT.md'")
+    async with begun(made, clock) as opened:
+        assert await looked_at(opened, made, clock) == ["- one"]
+        await opened.write(heartbeats.change, "ada", {"light_context": True}, actor="person:root")
+        file.write_text("- two")
+        assert await looked_at(opened, made, clock) == ["- two"]
+        assert (await opened.read(heartbeats.get, "ada"))["light_context"] == 1, "what else was set since then stays"
+        await opened.write(heartbeats.change, "ada", {"checklist": "- by hand"}, actor="person:root")
+        assert await looked_at(opened, made, clock) == ["- by hand"], "until the file changes"
+        file.write_text("- three")
+        assert await looked_at(opened, made, clock) == ["- three"]
+        file.write_text("")
+        assert await looked_at(opened, made, clock) == []
+        events = await opened.all("SELECT actor, data FROM events WHERE verb = 'heartbeat_set' ORDER BY id")
+        assert [(row["actor"], json.loads(row["data"])["changed"]) for row in events[2:4]] == [
+            ("engine:config", ["checklist"]), ("person:root", ["checklist"])
+        ]  # fmt: skip
+    async with begun(made, clock) as opened:
+        assert (await opened.read(heartbeats.get, "ada"))["light_context"] == 1, "nor does a start think it is news"
+
+
+async def test_a_file_that_cannot_be_read_holds_the_beat_and_says_so_once(tmp_path: Path, clock: FakeClock) -> None:
+    file = tmp_path / "HEARTBEAT.md"
+    file.write_text("- one")
+    made = settings(tmp_path, "enabled = true\nchecklist_file = 'HEARTBEAT.md'")
+    async with begun(made, clock) as opened:
+        file.unlink()
+        for _ in range(3):
+            assert await looked_at(opened, made, clock) == []
+        [run] = await opened.read(heartbeat_runs.logs, "ada")
+        assert (run["status"], run["reason"], run["ended_at"]) == ("skipped", "checklist_file", None)
+        assert f"{file}, the checklist of agent ada, cannot be read" in str(run["error"])
+        [event] = await opened.all("SELECT reason FROM events WHERE verb = 'heartbeat_skipped'")
+        assert "cannot be read: No such file" in event["reason"]
+        asked = await opened.read(heartbeat_callers.rehearsal, "ada", clock.now(), Room(9))
+        assert (asked["would_run"], asked["reason"]) == (False, "checklist_file")
+        file.write_text("- mended")
+        assert await looked_at(opened, made, clock) == ["- mended"]
+        assert (await opened.read(heartbeats.get, "ada"))["held_by"] is None
+        assert (await opened.read(heartbeat_runs.logs, "ada"))[-1]["times"] >= 3
+
+
+async def test_a_model_for_an_agent_whose_argv_says_everything_is_refused(board: Board) -> None:
+    with pytest.raises(Invalid, match="whose argv says everything: leave model out"):
+        await board.write(heartbeats.change, "ada", {"model": "small"}, actor="person:root")
 
 
 def test_an_empty_checklist_is_warned_of(tmp_path: Path) -> None:

@@ -43,7 +43,9 @@ EVERY = 1800
 def beat(tx: Tx) -> list[int]:
     """What the tick does: keep contracts, then beat."""
     contracts.keep(tx)
-    assert heartbeat_runs.to_do(tx, tx.now, ROOM) == bool(_writes(tx)), "it writes exactly when there is something"
+    assert (heartbeat_runs.to_do(tx, tx.now, ROOM) is not None) == bool(_writes(tx)), (
+        "it writes exactly when there is something"
+    )
     return heartbeat_runs.beat(tx, ROOM, Policies())
 
 

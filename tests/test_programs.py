@@ -48,6 +48,22 @@ def told(house: House, task: int) -> list[str]:
     return words
 
 
+@pytest.mark.parametrize("name", ["claude", "codex"])
+def test_a_heartbeat_may_have_a_model_of_its_own(tmp_path: Path, name: str) -> None:
+    beats = {"enabled": True, "checklist": "scenario-good", "model": "stub/small"}
+    over = "SELECT max(task_id) FROM heartbeat_runs WHERE status <> 'running'"
+    with living(tmp_path, name, heartbeat=beats) as house:
+        for number, (said, model) in enumerate(((None, "stub/small"), ("", "stub/M"), ("stub/other", "stub/other")), 1):
+            if said is not None:
+                assert house.call("heartbeat", "set", "ada", "--model", said).returncode == exits.OK
+            house.call("heartbeat", "wake", "ada")
+            until(lambda number=number: house.value(over) == number, story=house.told)  # type: ignore[misc]
+            assert [word for word in told(house, number) if word.startswith("stub/")] == [model]
+        task = house.post("ada", "scenario-good")
+        house.reaches(task, "done")
+        assert "stub/M" in told(house, task), "its other work keeps its own"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_goes_to_its_end_and_tells_what_it_cost(tmp_path: Path, name: str) -> None:
     with living(tmp_path, name) as house:

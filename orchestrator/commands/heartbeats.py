@@ -44,6 +44,7 @@ LOG_COLUMNS = {
 @click.option("--hours", "active_hours", metavar="HH:MM-HH:MM", help="set: when it may beat; an empty word: always.")
 @click.option("--zone", "time_zone", metavar="ZONE", help="set: the IANA zone of the hours.")
 @click.option("--prompt", help="set: what the agent is asked, in the place of our own sentence.")
+@click.option("--model", metavar="MODEL", help="set: the program's model for beats; an empty word: its usual one.")
 @click.option(
     "--isolated/--shared", "isolated_session", default=None, help="set: a conversation for each beat, or one for all."
 )
@@ -184,15 +185,18 @@ def _logs(call: Call, agent: str, most: int) -> None:
 
 
 def _test(call: Call, agent: str) -> None:
+    from blackboard import heartbeats
     from blackboard.clock import SystemClock
     from blackboard.heartbeat_callers import rehearsal
     from orchestrator.heartbeat_preview import prompt
+    from orchestrator.heartbeating import checklist_now
     from orchestrator.machine import room
 
     now = SystemClock().now()
     with call.board() as board:
-        found = rehearsal(board, agent, now, room(call.settings, now))
-        text = prompt(board, call.settings, agent, now)
+        checklist = checklist_now(call.settings, heartbeats.find(board, agent))
+        found = rehearsal(board, agent, now, room(call.settings, now), checklist)
+        text = prompt(board, call.settings, agent, now, checklist)
     would = "it would run now" if found["would_run"] else f"it would not run now: {found['because']}"
     call.screen.answer(
         found | {"prompt": text}, [would, *(f"next: {each}" for each in found["next_runs"]), "", *text.splitlines()]
@@ -229,16 +233,10 @@ def _set(call: Call, path: str, agent: str, wish: dict[str, Any]) -> dict[str, A
     from blackboard import heartbeat_callers
     from orchestrator import roads
 
-    sinks = [each for each in wish.get("sinks", ()) if each]
-    body = wish | ({"sinks": sinks} if "sinks" in wish else {})
-    given = dict(body)
-    if "sinks" in given:
-        given["sinks"] = tuple(sinks) or None
-    if "active_hours" in given:
-        given["active_hours"] = given["active_hours"].strip() or None
+    body = wish | ({"sinks": [each for each in wish["sinks"] if each]} if "sinks" in wish else {})
 
     def direct(tx: Tx, token: bytes) -> dict[str, Any]:
-        return heartbeat_callers.change(tx, token, agent, given)
+        return heartbeat_callers.change(tx, token, agent, body)
 
     return roads.write(call.settings, path, body, direct)
 
