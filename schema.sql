@@ -565,7 +565,7 @@ CREATE TABLE deliveries (
   id           INTEGER PRIMARY KEY CHECK (id > 0),
   notice_id    INTEGER NOT NULL REFERENCES notices(id),
   sink         TEXT NOT NULL,
-  state        TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting','delivered','repeated','dead')),   -- repeated: its like was told just before
+  state        TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting','delivered','repeated','dead','dismissed')),   -- repeated: its like was told just before; dismissed: a person wants it told no more
   message      TEXT,                                -- the message it is part of, fixed before the first try and the same at every one
   failures     INTEGER NOT NULL DEFAULT 0,
   error        TEXT,                                -- why the last try was one

@@ -143,10 +143,12 @@ class HeartbeatWoken(Told):
     woken: bool
 
 
-class Retried(Answer):
-    """What trying dead letters again did."""
+class Counted(Answer):
+    """What was done about notices."""
 
-    count: Annotated[int, Field(ge=0, description="How many dead letters wait again.")]
+    count: Annotated[
+        int, Field(ge=0, description="How many notices are told again, or no more, counted for each sink.")
+    ]
     next: Next
 
 

@@ -255,6 +255,39 @@ def _again(tx: Tx, row: Record) -> int:
     return tx.run(MESSAGE_AGAIN, message=row["message"], now=tx.now)
 
 
+OPEN_OF_NOTICE = """
+SELECT id, sink, message FROM deliveries WHERE notice_id = :notice AND state IN ('waiting','dead') AND (:sink IS NULL OR sink = :sink)
+"""
+_DISMISS = "UPDATE deliveries SET state = 'dismissed', settled_at = :now"
+DISMISS_ONE = _DISMISS + " WHERE id = :id AND state IN ('waiting','dead')"
+DISMISS_MESSAGE = _DISMISS + " WHERE message = :message AND state IN ('waiting','dead')"
+DISMISS_SINK = _DISMISS + " WHERE sink = :sink AND state = 'dead'"
+
+
+def dismiss(tx: Tx, *, notice: int | None, sink: str | None, actor: str) -> int:
+    """Nobody is to be told any more: of a notice, what waits too; of a sink, its dead letters; how many. Event `notices_dismissed`.
+
+    What is one message with a notice, so that it would change without it, goes with it.
+    """
+    if notice is None:
+        sinks, count = {str(sink)}, tx.run(DISMISS_SINK, sink=sink, now=tx.now)
+    else:
+        found = tx.all(OPEN_OF_NOTICE, notice=notice, sink=sink)
+        sinks, count = {row["sink"] for row in found}, sum(_dismissed(tx, row) for row in found)
+    if count:
+        said = f"{count} notices for {', '.join(sorted(sinks))} are dismissed"
+        journal.tell(
+            tx, "notices_dismissed", actor=actor, reason=said, data=json.dumps({"notice": notice, "sink": sink})
+        )
+    return count
+
+
+def _dismissed(tx: Tx, row: Record) -> int:
+    if row["message"] is None:
+        return tx.run(DISMISS_ONE, id=row["id"], now=tx.now)
+    return tx.run(DISMISS_MESSAGE, message=row["message"], now=tx.now)
+
+
 LISTED = """
 SELECT n.id, n.created_at AS at, n.kind, n.topic, n.urgent, n.agent_id AS agent, n.task_id AS task, n.title, n.body,
        d.sink, d.state, d.failures, d.error, CASE WHEN d.state = 'waiting' THEN d.next_at END AS next_at, d.settled_at, d.message

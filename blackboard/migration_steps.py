@@ -255,7 +255,7 @@ CREATE TABLE deliveries (
   id           INTEGER PRIMARY KEY CHECK (id > 0),
   notice_id    INTEGER NOT NULL REFERENCES notices(id),
   sink         TEXT NOT NULL,
-  state        TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting','delivered','repeated','dead')),
+  state        TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting','delivered','repeated','dead','dismissed')),
   message      TEXT,
   failures     INTEGER NOT NULL DEFAULT 0,
   error        TEXT,

@@ -1,4 +1,4 @@
-"""What a person says about notices: try dead letters again, and try a sink."""
+"""What a person says about notices: try dead letters again, tell something nobody any more, and try a sink."""
 
 from __future__ import annotations
 
@@ -37,6 +37,15 @@ class RetryForm(BaseModel):
         return self
 
 
+class DismissForm(RetryForm):
+    """What nobody is to be told any more."""
+
+    notice: Annotated[int | None, Field(ge=1, lt=2**63, description="This notice, dead or waiting, ...")] = None
+    sink: Annotated[Slug | None, Field(description="... at this sink only; alone: all dead letters of this sink.")] = (
+        None
+    )
+
+
 class TestForm(BaseModel):
     """Which sink is tried."""
 
@@ -50,14 +59,29 @@ NOTICE = "SELECT 1 FROM notices WHERE id = :notice"
 
 def retry(tx: Tx, token_hash: bytes, notice: int | None, sink: str | None) -> Answer:
     """A person has dead letters tried again. NotFound for a notice that is not on the board."""
-    caller = identify(tx, token_hash)
-    people.must_reach(caller, "operate")
-    if notice is not None and tx.one(NOTICE, notice=notice) is None:
-        raise NotFound(f"there is no notice {notice} on this board: `orchestrator notices` lists them")
-    count = deliveries.retry(tx, notice=notice, sink=sink, actor=caller.actor)
-    what = f"notice {notice}" if notice is not None else f"sink {sink}"
+    actor, what = _person(tx, token_hash, notice, sink)
+    count = deliveries.retry(tx, notice=notice, sink=sink, actor=actor)
     told = f"{count} dead letters of {what} are tried again" if count else f"nothing of {what} is dead"
     return {"count": count, "next": f"{told}: orchestrator notices tells how they go"}
+
+
+def dismiss(tx: Tx, token_hash: bytes, notice: int | None, sink: str | None) -> Answer:
+    """A person wants a notice, or the dead letters of a sink, told no more. NotFound for a notice that is not on the board."""
+    actor, what = _person(tx, token_hash, notice, sink)
+    count = deliveries.dismiss(tx, notice=notice, sink=sink, actor=actor)
+    told = f"{count} of {what} are told nobody any more" if count else f"nothing of {what} waits or is dead"
+    return {"count": count, "next": f"{told}: orchestrator notices --state dismissed lists them"}
+
+
+def _person(tx: Tx, token_hash: bytes, notice: int | None, sink: str | None) -> tuple[str, str]:
+    """Who says it, who must be an operator, and what it is about, in words."""
+    caller = identify(tx, token_hash)
+    people.must_reach(caller, "operate")
+    if notice is None:
+        return caller.actor, f"sink {sink}"
+    if tx.one(NOTICE, notice=notice) is None:
+        raise NotFound(f"there is no notice {notice} on this board: `orchestrator notices` lists them")
+    return caller.actor, f"notice {notice}" + (f" at sink {sink}" if sink else "")
 
 
 def test(tx: Tx, token_hash: bytes, sink: str) -> Answer:

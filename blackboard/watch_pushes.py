@@ -131,7 +131,7 @@ def _fitting(shown: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 STANDING = """
 SELECT p.id, p.target, p.topic, n.id IS NULL AS dropped, n.routed_at, coalesce(sum(d.state = 'waiting'), 0) AS waiting,
-       coalesce(sum(d.state IN ('delivered', 'repeated')), 0) AS taken, max(d.error) AS error
+       coalesce(sum(d.state IN ('delivered', 'repeated', 'dismissed')), 0) AS taken, max(d.error) AS error
   FROM watch_pushes p INDEXED BY one_watch_push_at_once
   LEFT JOIN notices n ON n.id = p.notice_id LEFT JOIN deliveries d ON d.notice_id = n.id
  WHERE p.state = 'open' GROUP BY p.id ORDER BY p.id

@@ -73,7 +73,7 @@ def _notices(found: list[Value]) -> Iterator[str]:
         elif each["failures"]:
             yield f"notices are not taken by {each['sink']} since {each['failing_since']}: {_one_line(each['error'])}{waiting}"
         if each["dead"]:
-            yield f"{each['dead']} notices to {each['sink']} are dead: orchestrator notices retry --sink {each['sink']}"
+            yield f"{each['dead']} notices to {each['sink']} are dead: orchestrator notices retry --sink {each['sink']}, or dismiss"
 
 
 def _daemon(found: Value | None) -> str:

@@ -58,6 +58,7 @@ BODIES: dict[str, dict[str, object]] = {
     "POST tasks": {"title": "T", "agent": "writer"},
     "POST slots": {"slots": []},
     "POST retry": {"sink": "office"},
+    "POST dismiss": {"sink": "office"},
     "POST test": {"sink": "office"},
     "POST tokens": {"name": "new", "kind": "operator", "hash": "0" * 64},
     "POST revoke": {},

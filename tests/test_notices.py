@@ -412,6 +412,42 @@ async def test_a_digest_that_is_dead_comes_back_as_the_same_message(tmp_path: Pa
         assert house.titles() == [["a", "b", "c"]]
 
 
+async def test_what_a_person_dismisses_holds_up_nothing_and_is_told_nobody(tmp_path: Path, clock: FakeClock) -> None:
+    """The first message is one that the sink never takes: a digest, so that all of it goes."""
+    async with opened(tmp_path, OUT + "digest_seconds = 100\n" + OUT.replace("out", "other"), clock) as house:
+        (tmp_path / "out").write_text("in the way")
+        for title in "ab":
+            await house.post(title)
+        await house.tell()
+        clock.go_on(100)
+        await house.tell()
+        await house.post("c")
+        await house.tell()
+        assert await house.states() == ["waiting"] * 3
+        assert await house.board.write(lambda tx: deliveries.dismiss(tx, notice=1, sink=None, actor="person:x")) == 2
+        (tmp_path / "out").unlink()
+        clock.go_on(100)
+        await house.tell()
+        assert house.titles()[0] == ["c"] and (await house.states())[:3] == ["dismissed", "dismissed", "delivered"]
+        assert ["a"] in house.titles("other"), "what was told is not taken back"
+        assert await house.events("notices_dismissed") == ["notices_dismissed: 2 notices for out are dismissed"]
+        assert await house.board.write(lambda tx: deliveries.dismiss(tx, notice=1, sink=None, actor="person:x")) == 0
+
+
+async def test_dead_letters_of_a_sink_are_dismissed_and_go_when_they_are_old(tmp_path: Path, clock: FakeClock) -> None:
+    async with opened(tmp_path, OUT + "max_tries = 1\n", clock) as house:
+        (tmp_path / "out").write_text("in the way")
+        await house.post("a")
+        await house.tell()
+        (tmp_path / "out").unlink()
+        assert await house.states() == ["dead"]
+        count = await house.board.write(lambda tx: deliveries.dismiss(tx, notice=None, sink="out", actor="person:x"))
+        assert (count, await house.states()) == (1, ["dismissed"])
+        assert await house.board.write(lambda tx: deliveries.retry(tx, notice=1, sink=None, actor="person:x")) == 0
+        clock.go_on(1)
+        assert await house.board.write(lambda tx: deliveries.drop_old(tx, tx.now)) == 1
+
+
 async def test_history_is_not_told_and_what_comes_after_is_told_once(tmp_path: Path, clock: FakeClock) -> None:
     def fault(tx: Tx) -> None:
         tx.run("INSERT INTO events (at, verb, actor, reason) VALUES (:now, 'step_failed', 'engine:tick', 'claim: it broke')", now=tx.now)  # fmt: skip

@@ -65,7 +65,24 @@ def test_notices_are_listed_tried_again_and_tested(house: House) -> None:
     assert said(house, "notices", "--sink", "shell", "--state", "dead") == (0, "no notice is like that\n")
 
 
+def test_dead_letters_are_dismissed_with_a_daemon_and_without(house: House) -> None:
+    house.start()
+    assert said(house, "notices", "test", "shell")[0] == exits.FAILED
+    assert said(house, "notices", "test", "shell")[0] == exits.FAILED
+    until(lambda: len(dead(house)) == 2, story=house.told)
+    code, words = said(house, "notices", "dismiss", str(dead(house)[0]["id"]), "--sink", "shell")
+    assert code == 0 and words.startswith("1 of notice ") and "told nobody any more" in words
+    house.stop()
+    code, words = said(house, "notices", "dismiss", "--sink", "shell")
+    assert code == 0 and words.startswith("1 of sink shell are told nobody any more")
+    assert dead(house) == [] and "are dead" not in house.call("status").stdout
+    assert len(json.loads(house.call("notices", "--state", "dismissed", "--json").stdout)) == 2
+
+
 CANNOT = [
+    (("dismiss",), exits.USAGE, "say which: orchestrator notices dismiss ID"),
+    (("dismiss", "7"), exits.NOT_FOUND, "there is no notice 7 on this board"),
+    (("dismiss", "--sink", "inbox"), exits.OK, "nothing of sink inbox waits or is dead"),
     (("retry", "7"), exits.NOT_FOUND, "there is no notice 7 on this board"),
     (("list", "7"), exits.NOT_FOUND, "there is no notice 7 on this board"),
     (("retry",), exits.USAGE, "say which"),

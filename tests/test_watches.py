@@ -563,6 +563,20 @@ async def test_what_no_sink_takes_waits_again_and_is_left_in_the_end(
     assert await house.changes("acknowledged") == ["added 2", "added 3"]
 
 
+async def test_what_a_person_dismisses_is_known_to_somebody(
+    board: Board, hub: Hub, tmp_path: Path, clock: FakeClock
+) -> None:
+    house = await begun(board, hub, tmp_path, TO_OFFICE)
+    hub.items["2"] = {}
+    clock.go_on(30)
+    await house.look()
+    await board.write(deliver, "dead")
+    await board.write(lambda tx: deliveries.dismiss(tx, notice=1, sink=None, actor="person:root"))
+    clock.go_on(60)
+    await house.look()
+    assert await house.changes("acknowledged") == ["added 2"]
+
+
 async def test_a_notice_that_goes_to_no_sink_is_not_taken_for_told(
     board: Board, hub: Hub, tmp_path: Path, clock: FakeClock
 ) -> None:

@@ -1,4 +1,4 @@
-"""notices: who was told what and what is still to be told; trying dead letters again, and trying a sink."""
+"""notices: who was told what and what is still to be told; trying again or dismissing it, and trying a sink."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ LOOK_SECONDS = 0.05
 BEYOND_SECONDS = 5.0  # waited beyond the sink's own limit
 
 
-@command("notices", short_help="Who is told what: list, retry dead letters, test a sink.")
-@click.argument("what", type=click.Choice(["list", "retry", "test"]), default="list")
+@command("notices", short_help="Who is told what: list, retry or dismiss dead letters, test a sink.")
+@click.argument("what", type=click.Choice(["list", "retry", "dismiss", "test"]), default="list")
 @click.argument("which", required=False)
 @click.option("--sink", help="Only of this sink.", shell_complete=sink_names)
-@click.option("--state", type=click.Choice(["waiting", "delivered", "repeated", "dead"]), help="list: only these.")
+@click.option(
+    "--state", type=click.Choice(["waiting", "delivered", "repeated", "dead", "dismissed"]), help="list: only these."
+)
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="list: at most so many.")
 def notices(call: Call, what: str, which: str | None, sink: str | None, state: str | None, limit: int) -> None:
     """Notices and whom they reached, the newest first.
@@ -32,17 +34,20 @@ def notices(call: Call, what: str, which: str | None, sink: str | None, state: s
     notices [list] [--sink NAME] [--state STATE]
     notices retry ID [--sink NAME]
     notices retry --sink NAME
+    notices dismiss ID [--sink NAME]
+    notices dismiss --sink NAME
     notices test SINK
 
-    retry brings dead letters back, and opens a sink that had said that it wants nothing any more. test sends a notice to
-    a sink and waits for how it goes.
+    retry brings dead letters back, and opens a sink that had said that it wants nothing any more. dismiss has nobody told
+    of a notice any more, also of one that is being tried and holds up others, or of all dead letters of a sink. test
+    sends a notice to a sink and waits for how it goes.
     """
     if state is not None and what != "list":
         raise exits.Exit("--state goes with: orchestrator notices list", exits.USAGE)
     if what == "list":
         _list(call, which, sink, state, limit)
-    elif what == "retry":
-        _retry(call, which, sink)
+    elif what in ("retry", "dismiss"):
+        _order(call, what, which, sink)
     elif which is None or sink is not None:
         raise exits.Exit("say which sink: orchestrator notices test SINK", exits.USAGE)
     else:
@@ -72,19 +77,17 @@ def _list(call: Call, which: str | None, sink: str | None, state: str | None, li
     call.screen.table(rows if call.as_json else shown, COLUMNS, empty=empty)
 
 
-def _retry(call: Call, which: str | None, sink: str | None) -> None:
+def _order(call: Call, what: str, which: str | None, sink: str | None) -> None:
     from blackboard import notice_orders
     from orchestrator import roads
 
     notice = _number(which)
     if notice is None and sink is None:
-        raise exits.Exit("say which: orchestrator notices retry ID, or --sink NAME", exits.USAGE)
-    if sink is not None:
+        raise exits.Exit(f"say which: orchestrator notices {what} ID, or --sink NAME", exits.USAGE)
+    if sink is not None and what == "retry":
         _must_know(call.settings, sink)
-    body = {"notice": notice, "sink": sink}
-    said = roads.write(
-        call.settings, "/api/notices/retry", body, lambda tx, token: notice_orders.retry(tx, token, notice, sink)
-    )
+    body, verb = {"notice": notice, "sink": sink}, notice_orders.retry if what == "retry" else notice_orders.dismiss
+    said = roads.write(call.settings, f"/api/notices/{what}", body, lambda tx, token: verb(tx, token, notice, sink))
     call.screen.answer(said, [said["next"]])
 
 
