@@ -38,10 +38,17 @@ WAIT = 40.0  # seconds until a condition counts as never fulfilled: a busy machi
 def until(condition: Callable[[], T], seconds: float = WAIT, story: Callable[[], str] = str) -> T:
     """Poll until `condition()` is true, and give what it returned; on failure `story()` tells the state."""
     end = time.monotonic() + seconds
-    while not (value := condition()):
+    while True:
+        began = time.monotonic()
+        if value := condition():
+            return value
         assert time.monotonic() < end, f"waited {seconds:g} s in vain\n{story()}"
-        time.sleep(0.01)
-    return value
+        time.sleep(pause(began))
+
+
+def pause(began: float) -> float:
+    """Seconds to wait after a look that began then: what is waited for needs the processor more than those who wait."""
+    return max(0.01, 4 * (time.monotonic() - began))
 
 
 def free_port() -> int:

@@ -26,7 +26,7 @@ from orchestrator.sources import SlotFiles
 from orchestrator.spawner import Spawner, SpawnError
 from orchestrator.tick import Orchestrator
 from prompts.render import PromptError
-from tests.daemon import House, until
+from tests.daemon import House, pause, until
 from tests.fake_clock import FakeClock
 from tests.raw_board import shell
 
@@ -81,9 +81,12 @@ class Room:
 async def eventually(condition: Callable[[], object], story: Callable[[], str] = str) -> None:
     """Wait until a condition of the board or of a file is true."""
     end = time.monotonic() + 30
-    while not condition():
+    while True:
+        began = time.monotonic()
+        if condition():
+            return
         assert time.monotonic() < end, f"waited in vain\n{story()}"
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(pause(began))
 
 
 @asynccontextmanager
@@ -396,7 +399,7 @@ async def test_what_is_not_proved_gone_holds_its_task_and_is_told_once(
         return False if next(tries, None) is not None else await real(*args, **named)
 
     monkeypatch.setattr(processes, "stop", in_vain)
-    monkeypatch.setattr(monitor, "LOOK_AGAIN", 0.1)
+    monkeypatch.setattr(farewell, "LOOK_AGAIN", 0.1)
     house.agent("crashes", "exit 1\n", **PRINTS)
     async with running(house) as room:
         task = await room.post("crashes", max_tries=2)
