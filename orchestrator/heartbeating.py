@@ -6,6 +6,9 @@ Looks first and writes only where there is something to write, so that agents at
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -99,15 +102,32 @@ def _checklist(agent: str, file: Path | None) -> str | None:
     if file is None:
         return None
     try:
-        with file.open("rb") as opened:
-            raw = opened.read(MOST_CHECKLIST + 1)
-        if len(raw) > MOST_CHECKLIST:
-            raise Invalid(
-                f"{file}, the checklist of agent {agent}, has more than {MOST_CHECKLIST} bytes: make it shorter"
-            )
-        if b"\0" in raw:
-            raise Invalid(f"{file}, the checklist of agent {agent}, holds a NUL character: write it as text")
-        return raw.decode("utf-8-sig").replace("\r\n", "\n")
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raw = _read(file)
+    except OSError as error:
+        why = "it is a symbolic link: name the file it leads to" if error.errno == errno.ELOOP else error.strerror
         raise Invalid(f"{file}, the checklist of agent {agent}, cannot be read: {why}") from None
+    if raw is None:
+        raise Invalid(f"{file}, the checklist of agent {agent}, cannot be read: it is no regular file")
+    if len(raw) > MOST_CHECKLIST:
+        raise Invalid(f"{file}, the checklist of agent {agent}, has more than {MOST_CHECKLIST} bytes: make it shorter")
+    if b"\0" in raw:
+        raise Invalid(f"{file}, the checklist of agent {agent}, holds a NUL character: write it as text")
+    try:
+        return raw.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        raise Invalid(f"{file}, the checklist of agent {agent}, cannot be read: it is not UTF-8") from None
+
+
+def _read(file: Path) -> bytes | None:
+    """The file's first bytes; None when it is no regular one.
+
+    An agent may be allowed to write it: no link leads it to what it must not read, and nothing that never ends holds us up.
+    """
+    fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        with open(fd, "rb", closefd=False) as opened:
+            return opened.read(MOST_CHECKLIST + 1)
+    finally:
+        os.close(fd)

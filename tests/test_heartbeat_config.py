@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -147,6 +148,21 @@ async def test_a_file_that_cannot_be_read_holds_the_beat_and_says_so_once(tmp_pa
 async def test_a_model_for_an_agent_whose_argv_says_everything_is_refused(board: Board) -> None:
     with pytest.raises(Invalid, match="whose argv says everything: leave model out"):
         await board.write(heartbeats.change, "ada", {"model": "small"}, actor="person:root")
+
+
+def test_a_checklists_file_leads_nowhere_else_and_ends(tmp_path: Path) -> None:
+    """The agent itself may be allowed to write it."""
+    made = settings(tmp_path, "enabled = true\nchecklist_file = 'HEARTBEAT.md'")
+    file = tmp_path / "HEARTBEAT.md"
+    (tmp_path / "operator.token").write_text("bbo_secret")
+    file.symlink_to("operator.token")
+    with pytest.raises(Invalid, match=r"HEARTBEAT\.md.* cannot be read: it is a symbolic link"):
+        heartbeating.configured_by(made)
+    for make in (os.mkfifo, os.mkdir):
+        file.unlink()
+        make(file)
+        with pytest.raises(Invalid, match="it is no regular file"):
+            heartbeating.configured_by(made)
 
 
 def test_an_empty_checklist_is_warned_of(tmp_path: Path) -> None:
