@@ -2,53 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from starlette.responses import Response
 
 from api import agent_schemas, answers
-from api.endpoints import Call, Endpoint
+from api.endpoints import Call, Endpoint, Handler
 from api.refusals import counted
 from blackboard import notice_orders
 from blackboard.notice_orders import DismissForm, RetryForm, TestForm
 
 
-async def retry(call: Call) -> Response:
-    """Try dead letters again."""
+def _orders(form: type[RetryForm | TestForm], verb: Callable[..., dict[str, Any]]) -> Handler:
+    """What an operator says, field by field, to a verb of the board."""
 
-    async def work(token: bytes) -> Response:
-        report = await call.report(RetryForm)
-        said = await answers.stored(call, report, 200, notice_orders.retry, token, report.notice, report.sink)
-        return answers.response(said)
+    async def handler(call: Call) -> Response:
+        async def work(token: bytes) -> Response:
+            report = await call.report(form)
+            said = await answers.stored(call, report, 200, verb, token, *report.model_dump().values())
+            return answers.response(said)
 
-    return await counted(call, work)
+        return await counted(call, work)
 
-
-async def dismiss(call: Call) -> Response:
-    """Tell something nobody any more."""
-
-    async def work(token: bytes) -> Response:
-        report = await call.report(DismissForm)
-        said = await answers.stored(call, report, 200, notice_orders.dismiss, token, report.notice, report.sink)
-        return answers.response(said)
-
-    return await counted(call, work)
-
-
-async def test(call: Call) -> Response:
-    """Try a sink."""
-
-    async def work(token: bytes) -> Response:
-        report = await call.report(TestForm)
-        said = await answers.stored(call, report, 200, notice_orders.test, token, report.sink)
-        return answers.response(said)
-
-    return await counted(call, work)
+    return handler
 
 
 ENDPOINTS = (
     Endpoint(
         "POST",
         "/api/notices/retry",
-        retry,
+        _orders(RetryForm, notice_orders.retry),
         ("operate",),
         "Try dead letters of notices again: those of a notice, or all of a sink, which is opened again.",
         RetryForm,
@@ -59,7 +43,7 @@ ENDPOINTS = (
     Endpoint(
         "POST",
         "/api/notices/dismiss",
-        dismiss,
+        _orders(DismissForm, notice_orders.dismiss),
         ("operate",),
         "Tell nobody any more: a notice, dead or waiting, or all dead letters of a sink.",
         DismissForm,
@@ -70,7 +54,7 @@ ENDPOINTS = (
     Endpoint(
         "POST",
         "/api/notices/test",
-        test,
+        _orders(TestForm, notice_orders.test),
         ("operate",),
         "Send a notice to a sink, at once: `orchestrator notices` tells how it goes.",
         TestForm,

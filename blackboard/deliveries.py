@@ -240,7 +240,7 @@ def retry(tx: Tx, *, notice: int | None, sink: str | None, actor: str) -> int:
         count = tx.run(SINK_AGAIN, sink=sink, now=tx.now)
     else:
         found = tx.all(DEAD_OF_NOTICE, notice=notice, sink=sink)
-        count = sum(_again(tx, row) for row in found)
+        count = sum(_with_its_message(tx, row, ONE_AGAIN, MESSAGE_AGAIN) for row in found)
         sinks = {row["sink"] for row in found}
     opened = sum(tx.run(REOPEN, sink=name) for name in sorted(sinks))
     if count or opened:
@@ -249,10 +249,11 @@ def retry(tx: Tx, *, notice: int | None, sink: str | None, actor: str) -> int:
     return count
 
 
-def _again(tx: Tx, row: Record) -> int:
+def _with_its_message(tx: Tx, row: Record, one: str, message: str) -> int:
+    """Change a delivery, or all that is one message with it, which would be another one without it; how many."""
     if row["message"] is None:
-        return tx.run(ONE_AGAIN, id=row["id"], now=tx.now)
-    return tx.run(MESSAGE_AGAIN, message=row["message"], now=tx.now)
+        return tx.run(one, id=row["id"], now=tx.now)
+    return tx.run(message, message=row["message"], now=tx.now)
 
 
 OPEN_OF_NOTICE = """
@@ -267,25 +268,20 @@ DISMISS_SINK = _DISMISS + " WHERE sink = :sink AND state = 'dead'"
 def dismiss(tx: Tx, *, notice: int | None, sink: str | None, actor: str) -> int:
     """Nobody is to be told any more: of a notice, what waits too; of a sink, its dead letters; how many. Event `notices_dismissed`.
 
-    What is one message with a notice, so that it would change without it, goes with it.
+    What is one message with a notice goes with it.
     """
     if notice is None:
         sinks, count = {str(sink)}, tx.run(DISMISS_SINK, sink=sink, now=tx.now)
     else:
         found = tx.all(OPEN_OF_NOTICE, notice=notice, sink=sink)
-        sinks, count = {row["sink"] for row in found}, sum(_dismissed(tx, row) for row in found)
+        sinks = {row["sink"] for row in found}
+        count = sum(_with_its_message(tx, row, DISMISS_ONE, DISMISS_MESSAGE) for row in found)
     if count:
         said = f"{count} notices for {', '.join(sorted(sinks))} are dismissed"
         journal.tell(
             tx, "notices_dismissed", actor=actor, reason=said, data=json.dumps({"notice": notice, "sink": sink})
         )
     return count
-
-
-def _dismissed(tx: Tx, row: Record) -> int:
-    if row["message"] is None:
-        return tx.run(DISMISS_ONE, id=row["id"], now=tx.now)
-    return tx.run(DISMISS_MESSAGE, message=row["message"], now=tx.now)
 
 
 LISTED = """
