@@ -16,7 +16,7 @@ from api.refusals import counted
 from blackboard import heartbeat_callers
 from blackboard.board import Rows
 from blackboard.heartbeat_times import LEAST_SECONDS
-from blackboard.heartbeats import ACK_WORD, MOST_BESIDE, MOST_CHECKLIST, MOST_PROMPT, MOST_SECONDS
+from blackboard.heartbeats import ACK_WORD, MODEL, MOST_BESIDE, MOST_CHECKLIST, MOST_PROMPT, MOST_SECONDS
 
 Checklist = Annotated[str, Field(max_length=MOST_CHECKLIST, description="What to look at, as text.")]
 
@@ -42,7 +42,7 @@ class HeartbeatChange(BaseModel):
         Field(description="What the agent is asked, in the place of our sentence."),
     ] = None
     model: Annotated[
-        Annotated[str, Field(max_length=200)] | None,
+        Annotated[str, Field(pattern=f"{MODEL}|^$")] | None,
         Field(description="Of the agent's program, for beats; nothing between the quotes: the one it has anyway."),
     ] = None
     isolated_session: Annotated[bool | None, Field(description="Each beat in a conversation of its own.")] = None

@@ -156,7 +156,7 @@ def _put(
     row = tx.one(ROW, agent=agent)
     before = given_of(row) if row is not None else asdict(HeartbeatSettings())
     if wanted.model and wanted.model != before["model"] and tx.all(OF_COMMAND, agent=agent):
-        raise Invalid(f"agent {agent} is of the runner command, whose argv says everything: leave model out")
+        raise Refused(f"agent {agent} is of the runner command, whose argv says everything: leave model out")
     changed = [name for name in NAMES if before[name] != getattr(wanted, name)]
     first = tx.one(FIRST_PROJECT)
     project = project or (row["project_id"] if row is not None else first["id"] if first is not None else None)

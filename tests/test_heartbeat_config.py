@@ -13,7 +13,7 @@ import pytest
 from blackboard import heartbeat_callers, heartbeat_runs, heartbeats, slots, verbs
 from blackboard.board import Board
 from blackboard.clock import plus
-from blackboard.errors import Invalid
+from blackboard.errors import Invalid, Refused
 from blackboard.gates import Room
 from blackboard.policy import Policies
 from orchestrator import heartbeating, preflight
@@ -146,7 +146,7 @@ async def test_a_file_that_cannot_be_read_holds_the_beat_and_says_so_once(tmp_pa
 
 
 async def test_a_model_for_an_agent_whose_argv_says_everything_is_refused(board: Board) -> None:
-    with pytest.raises(Invalid, match="whose argv says everything: leave model out"):
+    with pytest.raises(Refused, match="whose argv says everything: leave model out"):
         await board.write(heartbeats.change, "ada", {"model": "small"}, actor="person:root")
 
 

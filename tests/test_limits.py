@@ -68,7 +68,7 @@ def test_too_much_memory_ends_the_attempt(house: House) -> None:
     assert outcome == "over_limit"
     assert "of memory" not in detail and detail.endswith("MiB, the limit is 100 MiB") and "held 1" in detail
     (attempt,) = house.attempts(task)
-    assert attempt["peak_rss_bytes"] > 140 * MIB
+    assert attempt["peak_rss_bytes"] > 100 * MIB  # it may be seen while it still grows
     assert "held at most 1" in house.call("show", str(task)).stdout
 
 
