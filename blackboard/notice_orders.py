@@ -69,7 +69,8 @@ def dismiss(tx: Tx, token_hash: bytes, notice: int | None, sink: str | None) -> 
     """A person wants a notice, or the dead letters of a sink, told no more. NotFound for a notice that is not on the board."""
     actor, what = _person(tx, token_hash, notice, sink)
     count = deliveries.dismiss(tx, notice=notice, sink=sink, actor=actor)
-    told = f"{count} of {what} are told nobody any more" if count else f"nothing of {what} waits or is dead"
+    gone = "1 notice is" if count == 1 else f"{count} notices are"
+    told = f"{gone} told nobody any more ({what})" if count else f"nothing of {what} waits or is dead"
     return {"count": count, "next": f"{told}: orchestrator notices --state dismissed lists them"}
 
 
