@@ -7,7 +7,7 @@ processes cannot double them (index one_heartbeat_at_once). The task passes the 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from blackboard import heartbeats, journal, notices, verbs
@@ -51,10 +51,13 @@ def next_time(rows: Rows) -> str | None:
 
 
 def to_do(rows: Rows, now: str, room: Room) -> list[str] | None:
-    """The agents whose heartbeat is to be decided on now, for nothing holds it; None when `beat` has nothing to write."""
+    """The agents whose heartbeat is due, held or not; None when `beat` has nothing to write.
+
+    Held ones too: what holds a beat may be over when `beat` has settled, or the moment after this.
+    """
     looked = list(_looked_at(rows, now, room))
     if is_over(rows) or any(found is None or row["held_by"] is None for row, found in looked):
-        return [row["agent_id"] for row, found in looked if found is None]
+        return [row["agent_id"] for row, _ in looked]
     return None
 
 
@@ -69,14 +72,23 @@ def settle(tx: Tx) -> None:
         _settle(tx, run)
 
 
-def beat(tx: Tx, room: Room, policies: Policies, unreadable: Mapping[str, str] = NOTHING) -> list[int]:
+def beat(
+    tx: Tx,
+    room: Room,
+    policies: Policies,
+    unreadable: Mapping[str, str] = NOTHING,
+    among: Collection[str] | None = None,
+) -> list[int]:
     """Settle the runs that are over, then post a task for each heartbeat that is due and held by nothing; the tasks.
 
     `unreadable`: agents whose checklist is in a file that cannot be read, with the reason. What it held last is old news.
+    `among`: those that `to_do` named, whose files were read; one that is due since then is of the next pass. None: all.
     """
     settle(tx)
     posted = []
     for row, held in _looked_at(tx, tx.now, room):
+        if among is not None and row["agent_id"] not in among:
+            continue
         why = unreadable.get(row["agent_id"])
         if held is None and why is not None and passed_over(row, tx.now) != "active_hours":
             held = "checklist_file"

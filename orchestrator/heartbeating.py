@@ -28,13 +28,20 @@ async def beat(board: Board, settings: Settings) -> None:
     agents = await board.read_first(heartbeat_runs.to_do, board.clock.now(), bounds)
     if agents is not None:
         read, unreadable = await asyncio.to_thread(_read_again, settings, agents)
-        await board.write(_beat, bounds, settings, read, unreadable)
+        await board.write(_beat, bounds, settings, agents, read, unreadable)
 
 
-def _beat(tx: Tx, bounds: Room, settings: Settings, read: list[Configured], unreadable: dict[str, str]) -> None:
+def _beat(
+    tx: Tx,
+    bounds: Room,
+    settings: Settings,
+    agents: list[str],
+    read: list[Configured],
+    unreadable: dict[str, str],
+) -> None:
     for each in read:
         heartbeats.take_over_checklist(tx, each)
-    heartbeat_runs.beat(tx, bounds, settings.policies(), unreadable)
+    heartbeat_runs.beat(tx, bounds, settings.policies(), unreadable, agents)
 
 
 async def settle(board: Board) -> None:

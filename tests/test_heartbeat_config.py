@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,6 +123,47 @@ async def test_a_checklist_in_a_file_is_looked_at_as_it_is_when_it_beats(tmp_pat
         ]  # fmt: skip
     async with begun(made, clock) as opened:
         assert (await opened.read(heartbeats.get, "ada"))["light_context"] == 1, "nor does a start think it is news"
+
+
+async def test_a_beat_that_waited_for_the_one_before_it_is_told_the_file_as_it_is(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    file = tmp_path / "HEARTBEAT.md"
+    file.write_text("- one")
+    made = settings(tmp_path, "enabled = true\nchecklist_file = 'HEARTBEAT.md'")
+    async with begun(made, clock) as opened:
+        for _ in range(2):
+            clock.go_on(1800 * 1.2)
+            await heartbeating.beat(opened, made)
+        assert (await opened.read(heartbeats.get, "ada"))["held_by"] == "running"
+        file.write_text("- two")
+        await opened.write(verbs.cancel, 1, actor="person:root", reason="seen")
+        await heartbeating.beat(opened, made)  # it settles the one and begins the next
+        told = await opened.read(heartbeat_runs.told, 2)
+        assert told is not None and told["checklist"] == "- two"
+
+
+async def test_one_that_is_due_only_after_the_files_were_read_waits_for_the_next_pass(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "HEARTBEAT.md"
+    file.write_text("- one")
+    bob = "[agents.bob]\nargv = ['x']\n[agents.bob.heartbeat]\nenabled = true\nchecklist = 'look'"
+    made = settings(tmp_path, f"enabled = true\nchecklist_file = 'HEARTBEAT.md'\n{bob}")
+    async with begun(made, clock) as opened:
+        file.write_text("- two")
+        await opened.write(heartbeats.wake, "bob", actor="person:root")
+        reads = heartbeating._read_again
+
+        def slowly(*args: Any) -> Any:
+            clock.go_on(1800 * 1.2)
+            return reads(*args)
+
+        monkeypatch.setattr(heartbeating, "_read_again", slowly)
+        await heartbeating.beat(opened, made)
+        await heartbeating.beat(opened, made)
+        told = await opened.read(heartbeat_runs.told, 2)
+        assert told is not None and told["checklist"] == "- two"
 
 
 async def test_a_file_that_cannot_be_read_holds_the_beat_and_says_so_once(tmp_path: Path, clock: FakeClock) -> None:
