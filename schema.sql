@@ -655,8 +655,10 @@ CREATE TABLE heartbeats (
   wake_after       INTEGER NOT NULL DEFAULT 0 CHECK (wake_after IN (0, 1)),   -- runs at once when a task of the agent has ended
   sinks            TEXT CHECK (sinks IS NULL OR json_valid(sinks)),   -- whom what it says is for; null: whoever wants heartbeats
   config           TEXT,                              -- hash of what the configuration said last; null: it names none
-  next_run_at      TEXT,                              -- looked at next; null while disabled
-  beat_at          TEXT,                              -- where its beats are anchored: the same, but for one that was woken
+  next_run_at      TEXT                               -- looked at next; null while disabled
+                   CHECK (strftime('%Y-%m-%dT%H:%M:%fZ', next_run_at, '+0 days') IS next_run_at AND coalesce(next_run_at, '0001') >= '0001'),
+  beat_at          TEXT                               -- where its beats are anchored: the same, but for one that was woken
+                   CHECK (strftime('%Y-%m-%dT%H:%M:%fZ', beat_at, '+0 days') IS beat_at AND coalesce(beat_at, '0001') >= '0001'),
   held_by          TEXT,                              -- why the one that is due does not run yet
   last_run_at      TEXT,
   last_status      TEXT,

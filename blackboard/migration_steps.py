@@ -337,8 +337,10 @@ CREATE TABLE heartbeats (
   wake_after       INTEGER NOT NULL DEFAULT 0 CHECK (wake_after IN (0, 1)),
   sinks            TEXT CHECK (sinks IS NULL OR json_valid(sinks)),
   config           TEXT,
-  next_run_at      TEXT,
-  beat_at          TEXT,
+  next_run_at      TEXT
+                   CHECK (strftime('%Y-%m-%dT%H:%M:%fZ', next_run_at, '+0 days') IS next_run_at AND coalesce(next_run_at, '0001') >= '0001'),
+  beat_at          TEXT
+                   CHECK (strftime('%Y-%m-%dT%H:%M:%fZ', beat_at, '+0 days') IS beat_at AND coalesce(beat_at, '0001') >= '0001'),
   held_by          TEXT,
   last_run_at      TEXT,
   last_status      TEXT,

@@ -545,6 +545,18 @@ async def test_what_an_operators_sql_says_of_one_holds_no_other(
     assert (row["held_by"], row["next_run_at"]) == (None, plus(clock.now(), EVERY + offset("ada", EVERY)))
 
 
+@pytest.mark.parametrize("odd", ["datetime('now')", "''", "'2020-01-01 10:00'", "'soon'", "'2026-02-30T00:00:00.000Z'"])
+@pytest.mark.parametrize("name", ["next_run_at", "beat_at"])
+async def test_a_time_that_is_none_is_refused_by_the_board_itself(
+    board: Board, clock: FakeClock, name: str, odd: str
+) -> None:
+    """It is read by the loop that all work hangs on."""
+    await switched_on(board, clock)
+    with pytest.raises(Invalid, match="CHECK"):
+        await board.write(lambda tx: tx.run(f"UPDATE heartbeats SET {name} = {odd}"))
+    await board.write(lambda tx: tx.run(f"UPDATE heartbeats SET {name} = '2026-02-01T00:00:00.000Z'"))
+
+
 async def test_a_beat_that_is_not_finished_holds_the_next(board: Board, clock: FakeClock) -> None:
     await switched_on(board, clock)
     [task] = await board.write(beat)
