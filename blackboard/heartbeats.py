@@ -11,7 +11,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from blackboard import journal, verbs
@@ -223,16 +223,33 @@ def release(tx: Tx, agent: str) -> None:
 
 @dataclass(frozen=True)
 class Configured:
-    """A heartbeat as the configuration has it."""
+    """A heartbeat as the configuration has it; `unread`: but for its checklist, whose file cannot be read now."""
 
     agent: str
     project: str
     settings: HeartbeatSettings
+    unread: bool = False
 
     @property
     def fingerprint(self) -> str:
-        """What is compared with the configuration's last word."""
-        return hashlib.sha256(json.dumps([self.project, asdict(self.settings)], sort_keys=True).encode()).hexdigest()
+        """What is compared with the configuration's last word: that of its table, and that of the checklist."""
+        return f"{self.table}:{_hash(self.settings.checklist)}"
+
+    @property
+    def table(self) -> str:
+        """The same without the checklist."""
+        return _hash(json.dumps([self.project, asdict(replace(self.settings, checklist=""))], sort_keys=True))
+
+    def beside(self, row: Record | None) -> tuple[str, HeartbeatSettings]:
+        """What is compared and how it is set, where a file that cannot be read counts as one that is as it was."""
+        if row is None or not self.unread:
+            return self.fingerprint, self.settings
+        kept = row["checklist"] if is_sound(row) else ""
+        return f"{self.table}:{(row['config'] or '').partition(':')[2]}", replace(self.settings, checklist=kept)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 NAMED = "SELECT agent_id FROM heartbeats WHERE config IS NOT NULL ORDER BY agent_id"
@@ -243,8 +260,9 @@ def take_over(tx: Tx, configured: Sequence[Configured]) -> None:
     """Set what the configuration says anew, where its own word has changed; switch off what it names no more."""
     for each in configured:
         row = tx.one(ROW, agent=each.agent)
-        if row is None or row["config"] != each.fingerprint:
-            _put(tx, each.agent, each.settings, actor=CONFIG, project=each.project, config=each.fingerprint)
+        word, wanted = each.beside(row)
+        if row is None or row["config"] != word:
+            _put(tx, each.agent, wanted, actor=CONFIG, project=each.project, config=word)
     named = {each.agent for each in configured}
     for row in tx.all(NAMED):
         if row["agent_id"] not in named and is_sound(found := get(tx, row["agent_id"])):

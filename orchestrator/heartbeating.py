@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import stat
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from blackboard.heartbeats import MOST_CHECKLIST, Configured
 from blackboard.record import Record
 from orchestrator.config import Settings
 from orchestrator.machine import room
+
+log = logging.getLogger(__name__)
 
 
 async def beat(board: Board, settings: Settings) -> None:
@@ -52,7 +55,7 @@ async def settle(board: Board) -> None:
 
 async def take_over(board: Board, settings: Settings) -> None:
     """Have the board's heartbeats as the configuration says, and none that is set for a time that a wrong clock told."""
-    configured = await asyncio.to_thread(configured_by, settings)
+    configured = await asyncio.to_thread(_as_far_as_read, settings)
     await board.write(_take_over, configured)
 
 
@@ -73,11 +76,26 @@ def configured_by(settings: Settings) -> list[Configured]:
     ]
 
 
+def _as_far_as_read(settings: Settings) -> list[Configured]:
+    """The same for a start, which a checklist that an agent may have spoilt does not hold up: its beats wait, and say why."""
+    found = []
+    for name, agent in settings.agents.items():
+        if "heartbeat" in agent.model_fields_set:
+            try:
+                found.append(_configured(settings, name))
+            except Invalid as error:
+                log.warning("%s; its heartbeat waits", error.sentence)
+                found.append(Configured(name, _project(settings, name), agent.heartbeat.settings(None), unread=True))
+    return found
+
+
 def _configured(settings: Settings, name: str) -> Configured:
     table = settings.agents[name].heartbeat
-    return Configured(
-        name, table.project or settings.projects[0].id, table.settings(_checklist(name, table.checklist_file))
-    )
+    return Configured(name, _project(settings, name), table.settings(_checklist(name, table.checklist_file)))
+
+
+def _project(settings: Settings, name: str) -> str:
+    return settings.agents[name].heartbeat.project or settings.projects[0].id
 
 
 def has_file(settings: Settings, agent: str) -> bool:

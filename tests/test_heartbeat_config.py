@@ -187,6 +187,46 @@ async def test_a_file_that_cannot_be_read_holds_the_beat_and_says_so_once(tmp_pa
         assert (await opened.read(heartbeat_runs.logs, "ada"))[-1]["times"] >= 3
 
 
+async def test_a_start_does_without_a_file_that_cannot_be_read_and_keeps_what_was_set(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    """The agent may be allowed to write it, and may spoil it: that must not keep the whole daemon away."""
+    file = tmp_path / "HEARTBEAT.md"
+    text = "enabled = true\nchecklist_file = 'HEARTBEAT.md'\n"
+    file.write_text("- one")
+    made = settings(tmp_path, text)
+    async with begun(made, clock) as opened:
+        await opened.write(heartbeats.change, "ada", {"light_context": True}, actor="person:root")
+    file.unlink()
+    file.symlink_to("/etc/passwd")
+    async with begun(made, clock) as opened:
+        row = await opened.read(heartbeats.get, "ada")
+        assert (row["checklist"], row["light_context"], row["interval_seconds"]) == ("- one", 1, 1800)
+    for interval in (600, 600):
+        made = settings(tmp_path, f"{text}interval_seconds = {interval}")
+        async with begun(made, clock) as opened:
+            row = await opened.read(heartbeats.get, "ada")
+            assert (row["checklist"], row["light_context"], row["interval_seconds"]) == ("- one", 0, 600)
+            assert row["rev"] == 2, "of the start that found the table changed"
+            assert await looked_at(opened, made, clock) == []
+            assert (await opened.read(heartbeats.get, "ada"))["held_by"] == "checklist_file"
+    async with begun(made, clock) as opened:
+        await opened.write(heartbeats.change, "ada", {"light_context": True}, actor="person:root")
+        file.unlink()
+        file.write_text("- mended")
+        assert await looked_at(opened, made, clock) == ["- mended"]
+        assert (await opened.read(heartbeats.get, "ada"))["light_context"] == 1
+
+
+async def test_a_first_start_without_the_file_has_the_beat_wait_for_it(tmp_path: Path, clock: FakeClock) -> None:
+    made = settings(tmp_path, "enabled = true\nchecklist_file = 'HEARTBEAT.md'")
+    async with begun(made, clock) as opened:
+        assert await looked_at(opened, made, clock) == []
+        assert (await opened.read(heartbeats.get, "ada"))["held_by"] == "checklist_file"
+        (tmp_path / "HEARTBEAT.md").write_text("- look")
+        assert await looked_at(opened, made, clock) == ["- look"]
+
+
 async def test_a_model_for_an_agent_whose_argv_says_everything_is_refused(board: Board) -> None:
     with pytest.raises(Refused, match="whose argv says everything: leave model out"):
         await board.write(heartbeats.change, "ada", {"model": "small"}, actor="person:root")
