@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from blackboard import heartbeat_callers, heartbeat_runs, heartbeats, slots, verbs
+from blackboard import heartbeat_callers, heartbeat_runs, heartbeats, pauses, slots, verbs
 from blackboard.board import Board
 from blackboard.clock import plus
 from blackboard.errors import Invalid, Refused
@@ -185,6 +185,29 @@ async def test_a_file_that_cannot_be_read_holds_the_beat_and_says_so_once(tmp_pa
         assert await looked_at(opened, made, clock) == ["- mended"]
         assert (await opened.read(heartbeats.get, "ada"))["held_by"] is None
         assert (await opened.read(heartbeat_runs.logs, "ada"))[-1]["times"] >= 3
+
+
+async def test_a_file_that_cannot_be_read_is_told_also_of_a_beat_that_waited_for_something_else(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    file = tmp_path / "HEARTBEAT.md"
+    file.write_text("- one")
+    made = settings(tmp_path, "enabled = true\nchecklist_file = 'HEARTBEAT.md'")
+    async with begun(made, clock) as opened:
+        await opened.write(pauses.pause, pauses.Target("agent", "ada"), reason=None, actor="person:root")
+        assert await looked_at(opened, made, clock) == []
+        file.unlink()
+        await opened.write(pauses.resume, pauses.Target("agent", "ada"), reason=None, actor="person:root")
+        for _ in range(2):
+            assert await looked_at(opened, made, clock) == []
+        runs = await opened.read(heartbeat_runs.logs, "ada")
+        assert [(run["reason"], run["ended_at"] is None) for run in runs] == [
+            ("checklist_file", True),
+            ("paused", False),
+        ]
+        assert (await opened.read(heartbeats.get, "ada"))["held_by"] == "checklist_file"
+        file.write_text("- mended")
+        assert await looked_at(opened, made, clock) == ["- mended"]
 
 
 async def test_a_start_does_without_a_file_that_cannot_be_read_and_keeps_what_was_set(
