@@ -1264,7 +1264,7 @@ WHEN new.ended_at IS NOT NULL AND old.ended_at IS NULL AND new.status IN ('done'
 BEGIN
   UPDATE heartbeats SET next_run_at = new.ended_at
    WHERE enabled = 1 AND next_run_at > new.ended_at
-     AND agent_id = coalesce((SELECT agent_id FROM attempts WHERE id = new.attempt_id), new.agent_id)
+     AND agent_id = coalesce((SELECT agent_id FROM attempts WHERE task_id = new.id AND role = 'executor' ORDER BY number DESC LIMIT 1), new.agent_id)
      AND (wake_after = 1 OR json_extract(new.data, '$.wake_after') = 1)
      AND NOT EXISTS (SELECT 1 FROM heartbeat_runs WHERE task_id = new.id);
 END;

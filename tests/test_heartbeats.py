@@ -30,7 +30,7 @@ from blackboard.gates import Room
 from blackboard.heartbeat_answers import acknowledged, is_empty, summary
 from blackboard.heartbeat_times import offset
 from blackboard.heartbeats import Configured, HeartbeatSettings
-from blackboard.policy import Policies
+from blackboard.policy import Policies, Policy
 from blackboard.tokens import digest, mint
 from tests import scenes
 from tests.fake_clock import START, FakeClock
@@ -672,6 +672,24 @@ async def test_it_follows_the_end_of_a_task_where_that_is_asked_for(
     await board.write(heartbeats.change, "ada", ON | given, actor="person:root")
     await board.write(lambda tx: scenes.post_at(tx, status, data=data))
     assert len(await board.write(beat)) == woken
+
+
+@pytest.mark.parametrize("whose", [{"agent": "ada"}, {"role": "smith"}])
+async def test_it_follows_the_end_of_what_its_agent_did_not_of_what_it_reviewed(
+    board: Board, whose: dict[str, Any]
+) -> None:
+    for agent in ("ada", "bob", "eve"):
+        await board.write(heartbeats.change, agent, ON | {"wake_after": True}, actor="person:root")
+
+    def reviewed(tx: Tx) -> None:
+        task = scenes.post(tx, **whose, policy=Policy(review="agent:eve"))
+        scenes.submit(tx, task, "ada")
+        scenes.claim_review(tx, task, "eve")
+        verbs.approve(tx, task, actor="reviewer:eve")
+
+    await board.write(reviewed)
+    due = await board.all("SELECT agent_id FROM heartbeats WHERE next_run_at <= :now", now=board.clock.now())
+    assert [row["agent_id"] for row in due] == ["ada"]
 
 
 async def test_its_own_end_does_not_wake_it(board: Board, clock: FakeClock) -> None:
