@@ -101,13 +101,11 @@ class Spawner:
 
     async def _prepared(self, attempt_id: int, token: str) -> tuple[Prompt, dict[str, Any], Place, AgentConfig]:
         brief = await self._board.write(_prepare, attempt_id, self._settings, self._board.board_id)
-        agent = self._settings.agents.get(brief["agent"])
+        agent = _agent_of(self._settings, brief)
         if agent is None or not runner_of(agent).program(agent):
             raise SpawnError(
                 "spawn_failed", f"agent {brief['agent']} has no program: give it argv in the configuration"
             )
-        if brief["heartbeat"] is not None and brief["heartbeat"]["model"]:
-            agent = agent.with_model(brief["heartbeat"]["model"])
         place = Place(self.directory(attempt_id), Path(brief["workspace"]))
         tail = await self._in_pool(self._tail, brief) if brief["history"] else None
         try:
@@ -179,7 +177,7 @@ def _prepare(tx: Tx, attempt_id: int, settings: Settings, board_id: str) -> dict
     if attempts.get(tx, attempt_id)["ended_at"] is not None:
         raise SpawnError("released", "it was ended before it was started")
     brief = briefs.brief(tx, attempt_id)
-    agent = settings.agents.get(brief["agent"])
+    agent = _agent_of(settings, brief)
     plan = planned(tx, settings, brief, agent)
     workspace = place_of(plan, brief, agent)
     session_key = str(_session(tx, brief, agent, board_id)) if agent else None
@@ -188,6 +186,13 @@ def _prepare(tx: Tx, attempt_id: int, settings: Settings, board_id: str) -> dict
     more = {"workspace": str(workspace), "branch": branch_at(tx, plan, workspace), "plan": plan}
     brief |= more | {"claimed_at": claimed_at, "session_key": session_key}
     return brief | resuming.chosen(tx, brief, agent)
+
+
+def _agent_of(settings: Settings, brief: dict[str, Any]) -> AgentConfig | None:
+    """The agent as it is configured; for a heartbeat with that one's model. None: it is in the configuration no more."""
+    agent = settings.agents.get(brief["agent"])
+    model = brief["heartbeat"]["model"] if brief["heartbeat"] is not None else None
+    return agent.with_model(model) if agent is not None and model else agent
 
 
 def _session(tx: Tx, brief: dict[str, Any], agent: AgentConfig, board_id: str) -> SessionKey:

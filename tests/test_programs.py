@@ -59,9 +59,21 @@ def test_a_heartbeat_may_have_a_model_of_its_own(tmp_path: Path, name: str) -> N
             house.call("heartbeat", "wake", "ada")
             until(lambda number=number: house.value(over) == number, story=house.told)  # type: ignore[misc]
             assert [word for word in told(house, number) if word.startswith("stub/")] == [model]
+            assert house.ended_attempt(number)["program"] == f"{name} {model}"
         task = house.post("ada", "scenario-good")
         house.reaches(task, "done")
         assert "stub/M" in told(house, task), "its other work keeps its own"
+
+
+def test_beats_in_one_conversation_begin_it_anew_with_another_model_and_only_then(tmp_path: Path) -> None:
+    beats = {"enabled": True, "checklist": "scenario-good", "model": "stub/small", "isolated_session": False}
+    over = "SELECT max(task_id) FROM heartbeat_runs WHERE status <> 'running'"
+    with living(tmp_path, "claude", heartbeat=beats, workspace_per="agent") as house:
+        for number, (model, resumes) in enumerate((("stub/small", None), ("stub/small", 1), ("stub/other", None)), 1):
+            assert house.call("heartbeat", "set", "ada", "--model", model).returncode == exits.OK
+            house.call("heartbeat", "wake", "ada")
+            until(lambda number=number: house.value(over) == number, story=house.told)  # type: ignore[misc]
+            assert house.ended_attempt(number)["resumes"] == resumes
 
 
 @pytest.mark.parametrize("name", NAMES)
