@@ -15,6 +15,7 @@ from blackboard import deliveries, verbs
 from blackboard.board import Tx
 from blackboard.clock import SystemClock
 from orchestrator import processes
+from orchestrator.sinks.message import Message
 from tests import scenes
 from tests.fake_clock import FakeClock
 from tests.notice_house import NoticeHouse, opened
@@ -287,6 +288,24 @@ async def test_the_task_and_the_word_that_it_was_told_are_one(
         clock.go_on(10)
         await house.tell()
         assert len(await tasks(house)) == 1
+
+
+async def test_what_is_dismissed_on_its_way_to_a_desk_makes_no_task(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path, DESK, clock) as house:
+        [sink] = house.noticing.sinks
+        send = sink._send
+
+        async def dismissed_before(message: Message) -> None:
+            await house.board.write(lambda tx: deliveries.dismiss(tx, notice=1, sink=None, actor="person:x"))
+            await send(message)
+
+        monkeypatch.setattr(sink, "_send", dismissed_before)
+        await house.post("look at this")
+        await house.tell()
+        assert await house.states("desk") == ["dismissed"]
+        assert await tasks(house) == []
 
 
 async def test_a_notice_about_such_a_task_or_its_children_makes_no_other(tmp_path: Path, clock: FakeClock) -> None:
