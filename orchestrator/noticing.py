@@ -16,7 +16,8 @@ from blackboard.clock import plus, seconds_between
 from blackboard.errors import BlackboardError
 from orchestrator.asking import NoAnswer
 from orchestrator.config import Settings
-from orchestrator.config_sinks import SinkConfig
+from orchestrator.config_sinks import SinkConfig, folder_of
+from orchestrator.sinks import commands
 from orchestrator.sinks.message import Message, Part
 from orchestrator.sinks.table import way_of
 from orchestrator.sinks.tasks import TaskWay
@@ -43,6 +44,7 @@ class Noticing:
         self._keep_days = settings.notices.keep_days
         self._routes = {name: config.route() for name, config in settings.sinks.items()}
         self.sinks = [Sink(name, config, board, settings) for name, config in settings.sinks.items()]
+        self._programs = folder_of(settings.state_dir)
         self._seen = 0  # events up to here were looked at
         self._dropped: float | None = None
 
@@ -50,6 +52,8 @@ class Noticing:
         """Before anything else happens: from here on nothing that happens is missed."""
         await self._board.write(notice_events.begin)
         await self._board.write(deliveries.forget_others, list(self._routes))
+        running = [sink.name for sink in self.sinks if sink.runs_programs]
+        await commands.end_unwanted(self._programs, self._board, running)
 
     async def run(self) -> None:
         """Tell until cancelled."""
@@ -122,6 +126,11 @@ class Sink:
         self._way = way_of(name, config, board, settings)
         self._quiet = config.route().quiet
         self._turn = asyncio.Lock()
+
+    @property
+    def runs_programs(self) -> bool:
+        """Whether a message is told by a program, which outlives a killed daemon."""
+        return isinstance(self._way, commands.CommandWay)
 
     async def run(self) -> None:
         """Tell it until cancelled."""

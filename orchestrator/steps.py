@@ -74,14 +74,27 @@ async def run(step: Step, clock: Clock, wanted: Wanted = always) -> str | None:
 
 async def break_off(step: Step) -> None:
     """End a step whose `run` was cancelled, so that the next call begins it anew. What has ended, or cannot be, is left."""
-    status = await asyncio.to_thread(processes.read_status, step.directory)
-    if (status is None or status.phase not in FINAL) and await _end(step, status):
-        await asyncio.to_thread(shutil.rmtree, step.directory, ignore_errors=True)
+    await end(step.directory, step.marker)
+
+
+async def end(directory: Path, marker: str) -> None:
+    """The same of a step of which only the directory is left, by a former life."""
+    status = await asyncio.to_thread(processes.read_status, directory)
+    if (status is None or status.phase not in FINAL) and await _end(marker, status):
+        await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
 
 def began(directory: Path) -> bool:
     """Whether a step was ever begun there."""
     return (directory / "launch.json").exists()
+
+
+def claimed_at(directory: Path) -> str:
+    """Whose the step is that was begun there, in the words of its plan; empty when none was."""
+    try:
+        return str(json.loads((directory / "launch.json").read_text(encoding="utf-8"))["claimed_at"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
 
 
 def _begun(step: Step) -> dict[str, object] | None:
@@ -134,23 +147,23 @@ async def _waited(step: Step, clock: Clock, until: float, wanted: Wanted) -> str
             if (
                 status is None or status.phase not in FINAL
             ):  # somebody has killed the launcher: nobody counts for the rest
-                await _end(step, status)
+                await _end(step.marker, status)
             return await asyncio.to_thread(_said, step, status)
         if clock.boot() >= until:
-            proved = await _end(step, status)
+            proved = await _end(step.marker, status)
             left = "" if proved else ", and a process of it could not be ended"
             return f"{step.name}: it took longer than {step.seconds:g} s and was ended{left}"
         if now() >= asked + ASK_SECONDS:
             asked = now()
             if not await wanted():
-                await _end(step, status)
+                await _end(step.marker, status)
                 return f"{step.name}: it was ended, for nobody waits for it any more"
         await asyncio.sleep(POLL)
 
 
-async def _end(step: Step, status: Status | None) -> bool:
+async def _end(marker: str, status: Status | None) -> bool:
     launcher, agent = (status.launcher, status.agent) if status else (None, None)
-    return await processes.stop(step.marker, launcher, agent, graceful=signal.SIGTERM, grace=GRACE_SECONDS)
+    return await processes.stop(marker, launcher, agent, graceful=signal.SIGTERM, grace=GRACE_SECONDS)
 
 
 def _said(step: Step, status: Status | None) -> str | None:

@@ -165,6 +165,50 @@ async def test_a_program_that_runs_when_we_are_killed_is_waited_for_and_not_run_
         assert len(heard(tmp_path)) == 1
 
 
+async def killed_while_it_runs(house: NoticeHouse) -> None:
+    """Post one whose program does not end, and be killed while it runs."""
+    (house.folder / "do").write_text("time.sleep(600)")
+    await house.post("first")
+    telling = asyncio.create_task(house.tell())
+    while not heard(house.folder):
+        await asyncio.sleep(0.01)
+    telling.cancel()  # and no stop: as after a kill
+    await asyncio.gather(telling, return_exceptions=True)
+    (house.folder / "do").unlink()
+    house.restart()
+
+
+@pytest.mark.parametrize("gone", ["dismissed", "no more in the configuration"])
+async def test_a_program_that_runs_when_we_are_killed_is_ended_where_nobody_is_to_be_told_any_more(
+    tmp_path: Path, now: SystemClock, gone: str
+) -> None:
+    text = command(tmp_path)
+    async with opened(tmp_path, text, now) as house:
+        await killed_while_it_runs(house)
+        marker = f"{house.board.board_id}:sink-out"
+        assert processes.members(marker, None)
+        if gone == "dismissed":
+            await house.board.write(lambda tx: deliveries.dismiss(tx, notice=1, sink=None, actor="person:x"))
+    async with opened(tmp_path, text if gone == "dismissed" else "", now):
+        assert not processes.members(marker, None)
+
+
+async def test_a_program_that_runs_when_we_are_killed_runs_beside_no_other(tmp_path: Path, now: SystemClock) -> None:
+    async with opened(tmp_path, command(tmp_path), now) as house:
+        await killed_while_it_runs(house)
+        (tmp_path / "sinks" / "out" / "stray").write_text("")
+        await house.noticing.start()
+        assert processes.members(f"{house.board.board_id}:sink-out", None), "it is to be waited for"
+        await house.post("second", urgent=True)
+        await house.noticing.post()
+        [sink] = house.noticing.sinks
+        await sink._next(now.now(), urgent=True)  # quiet hours have begun
+        assert await house.states() == ["waiting", "delivered"]
+        assert not processes.members(f"{house.board.board_id}:sink-out", None)
+        await house.tell()
+        assert await house.states() == ["delivered"] * 2
+
+
 async def test_a_number_that_comes_again_is_another_message(tmp_path: Path, now: SystemClock) -> None:
     async with opened(tmp_path, command(tmp_path), now) as house:
         await house.post("first")

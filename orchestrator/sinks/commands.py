@@ -1,16 +1,19 @@
 """The sink `command`: a program of the operator's is run for each message, contained and without a shell.
 
 It gets the message as JSON on its standard input, and what its words name in braces. Exit 0 means that it was taken. A
-program that was running when the daemon was killed is waited for by the next one, not run a second time.
+program that was running when the daemon was killed is waited for by the next one, not run a second time; it is ended
+where nobody is to be told any more.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from blackboard import deliveries
 from blackboard.board import Board
 from orchestrator import steps
 from orchestrator.asking import NoAnswer
@@ -27,13 +30,13 @@ class CommandWay:
         self._config = config
         self._board = board
         self._folder = folder
-        self._marker = f"{board.board_id}:sink-{name}"
+        self._marker = marker_of(board, name)
         self._step: steps.Step | None = None
 
     async def send(self, message: Message) -> None:
         step = self._made(message)
         self._step = step
-        _forget_others(step.directory)
+        await _forget_others(step)
         failed = await steps.run(step, self._board.clock)
         self._step = None
         if failed is not None:
@@ -79,9 +82,32 @@ def environment(config: SinkConfig, ours: Mapping[str, str]) -> dict[str, str]:
     return passed | config.env
 
 
-def _forget_others(directory: Path) -> None:
-    """What former messages have left. Of this one's try it may say how it ended."""
-    if directory.parent.is_dir():
-        for each in directory.parent.iterdir():
-            if each != directory:
+async def _forget_others(step: steps.Step) -> None:
+    """What former messages have left, and a program of one that was overtaken: never two at once. Of this one's try it
+    may say how it ended."""
+    if step.directory.parent.is_dir():
+        for each in list(step.directory.parent.iterdir()):
+            if each != step.directory:
+                if steps.began(each):
+                    await steps.end(each, step.marker)
                 shutil.rmtree(each, ignore_errors=True)
+
+
+def marker_of(board: Board, sink: str) -> str:
+    """What all processes of a sink carry."""
+    return f"{board.board_id}:sink-{sink}"
+
+
+async def end_unwanted(folder: Path, board: Board, sinks: Collection[str]) -> None:
+    """End the programs of a former life that nobody waits for: a person has dismissed what they tell, or their sink is
+    not among these any more. Before a sink has its turn: a sink's programs are known by what they all carry."""
+    for directory, message in await asyncio.to_thread(_begun_in, folder):
+        sink = directory.parent.name
+        if sink not in sinks or not await board.read(deliveries.parts, sink, message):
+            await steps.end(directory, marker_of(board, sink))
+
+
+def _begun_in(folder: Path) -> list[tuple[Path, str]]:
+    """The directory of each run that was begun, and the message that it told."""
+    found = ((each, steps.claimed_at(each).partition("/")[0]) for each in folder.glob("*/*"))
+    return [(each, message) for each, message in found if message]
