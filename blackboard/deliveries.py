@@ -157,14 +157,17 @@ def failed(tx: Tx, sink: str, message: str, sentence: str, retry: Retry, *, afte
         return
     row = tx.one(SINK, sink=sink)
     if row is None or row["error"] != sentence:
-        said = f"sink {sink}: {sentence}"
-        journal.tell(tx, "sink_failed", actor=ENGINE, reason=said, data=json.dumps({"sink": sink}))
+        _tell_failed(tx, sink, sentence)
     failures = found[0]["failures"] + 1
     wait = max(after, backoff(retry.first, retry.longest, failures, f"{message}/{failures}"))
     tx.run(FAILED, sink=sink, message=message, error=sentence, next=plus(tx.now, wait))
     tx.run(FAILS, sink=sink, now=tx.now, error=sentence)
     if failures >= retry.most_tries:
         _give_up(tx, sink, found, f"given up after {failures} tries: {sentence}")
+
+
+def _tell_failed(tx: Tx, sink: str, sentence: str) -> None:
+    journal.tell(tx, "sink_failed", actor=ENGINE, reason=f"sink {sink}: {sentence}", data=json.dumps({"sink": sink}))
 
 
 CLOSED = "UPDATE sinks SET closed_at = :now, error = :error WHERE name = :sink"
@@ -175,7 +178,11 @@ def closed(tx: Tx, sink: str, message: str, sentence: str) -> None:
     tx.run(FAILS, sink=sink, now=tx.now, error=sentence)
     tx.run(CLOSED, sink=sink, now=tx.now, error=sentence)
     tx.run(FAILED, sink=sink, message=message, error=sentence, next=tx.now)
-    _give_up(tx, sink, tx.all(WAITING, sink=sink), f"it wants nothing any more: {sentence}")
+    waiting = tx.all(WAITING, sink=sink)
+    if waiting:
+        _give_up(tx, sink, waiting, f"it wants nothing any more: {sentence}")
+    else:  # a person has dismissed the message meanwhile: that it is closed is told all the same
+        _tell_failed(tx, sink, sentence)
 
 
 WAITING = "SELECT d.id AS delivery, n.* FROM deliveries d JOIN notices n ON n.id = d.notice_id WHERE d.sink = :sink AND d.state = 'waiting' ORDER BY d.id"

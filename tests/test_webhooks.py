@@ -207,6 +207,25 @@ async def test_a_server_that_is_gone_gets_nothing_more_until_a_person_says_so(
         assert [told["data"]["title"] for told in server.told()[1:]] == [*"abcd"]  # type: ignore[index]
 
 
+async def test_that_a_server_is_gone_is_told_where_its_message_was_dismissed_meanwhile(
+    tmp_path: Path, server: HookServer, now: FakeClock
+) -> None:
+    text = hook(tmp_path, server) + '[sinks.file]\ntype = "file"\nfolder = "file"\nkinds = ["sink"]\n'
+    async with opened(tmp_path, text, now) as house:
+        server.always = (410, {})
+        await house.post("a")
+        await house.noticing.post()
+        await house.board.write(deliveries.begin, "out", house.board.board_id, digest=False, until=now.now())
+        message = (await house.board.read(deliveries.head, "out")).message  # type: ignore[union-attr]
+        await house.board.write(lambda tx: deliveries.dismiss(tx, notice=1, sink=None, actor="person:x"))
+        await house.board.write(deliveries.closed, "out", str(message), "it answers 410, gone for good")
+        await house.tell()
+        assert await house.events("notice_dead", "sink_failed") == [
+            "sink_failed: sink out: it answers 410, gone for good"
+        ]
+        assert [each[0] for each in house.titles("file")] == ["sink out does not take notices"]
+
+
 async def test_an_answer_of_any_size_is_an_answer(tmp_path: Path, now: FakeClock) -> None:
     over: list[asyncio.StreamWriter] = []
 
