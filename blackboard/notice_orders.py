@@ -55,6 +55,7 @@ class TestForm(BaseModel):
 
 
 NOTICE = "SELECT 1 FROM notices WHERE id = :notice"
+NOT_ROUTED = "SELECT 1 FROM notices WHERE id = :notice AND routed_at IS NULL"
 
 
 def retry(tx: Tx, token_hash: bytes, notice: int | None, sink: str | None) -> Answer:
@@ -69,9 +70,16 @@ def dismiss(tx: Tx, token_hash: bytes, notice: int | None, sink: str | None) -> 
     """A person wants a notice, or the dead letters of a sink, told no more. NotFound for a notice that is not on the board."""
     actor, what = _person(tx, token_hash, notice, sink)
     count = deliveries.dismiss(tx, notice=notice, sink=sink, actor=actor)
-    gone = "1 notice is" if count == 1 else f"{count} notices are"
-    told = f"{gone} told nobody any more ({what})" if count else f"nothing of {what} waits or is dead"
-    return {"count": count, "next": f"{told}: orchestrator notices --state dismissed lists them"}
+    if count:
+        gone = "1 notice is" if count == 1 else f"{count} notices are"
+        said = f"{gone} told nobody any more ({what}): orchestrator notices --state dismissed lists them"
+    elif notice is None:  # what waits for a sink goes by its notice only
+        said = f"nothing of {what} is dead: orchestrator notices --sink {sink} tells what waits"
+    elif tx.one(NOT_ROUTED, notice=notice) is not None:
+        said = f"notice {notice} is not on its way yet, and goes out once the daemon runs: dismiss it then"
+    else:
+        said = f"nothing of {what} waits or is dead: orchestrator notices list {notice} tells how it went"
+    return {"count": count, "next": said}
 
 
 def _person(tx: Tx, token_hash: bytes, notice: int | None, sink: str | None) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from blackboard import deliveries, notice_events, notice_kinds, quiet_hours, verbs
+from blackboard import deliveries, notice_events, notice_kinds, notice_orders, quiet_hours, tokens, verbs
 from blackboard.board import Tx
 from blackboard.notice_kinds import KINDS_WITHOUT_EVENTS, MEANINGS, TOLD
 from blackboard.policy import Policy
@@ -446,6 +446,26 @@ async def test_dead_letters_of_a_sink_are_dismissed_and_go_when_they_are_old(tmp
         assert await house.board.write(lambda tx: deliveries.retry(tx, notice=1, sink=None, actor="person:x")) == 0
         clock.go_on(1)
         assert await house.board.write(lambda tx: deliveries.drop_old(tx, tx.now)) == 1
+
+
+async def test_that_nothing_was_dismissed_is_said_in_true_words(tmp_path: Path, clock: FakeClock) -> None:
+    """What waits for a sink goes by its notice only, and what is not on its way yet is told later."""
+    async with opened(tmp_path, OUT, clock) as house:
+
+        async def said(notice: int | None, sink: str | None) -> str:
+            answer = await house.board.write(notice_orders.dismiss, tokens.digest(token), notice, sink)
+            assert answer["count"] == 0
+            return str(answer["next"])
+
+        (tmp_path / "out").write_text("in the way")
+        token = tokens.mint()
+        await house.board.write(lambda tx: tokens.create(tx, token, kind="operator", name="root", scope="operate"))
+        await house.post("a")
+        assert (await said(1, None)).startswith("notice 1 is not on its way yet, and goes out once the daemon runs: ")
+        await house.tell()
+        assert await house.states() == ["waiting"]
+        assert (await said(None, "out")).startswith("nothing of sink out is dead: ")
+        assert (await said(1, "nowhere")).startswith("nothing of notice 1 at sink nowhere waits or is dead: ")
 
 
 async def test_history_is_not_told_and_what_comes_after_is_told_once(tmp_path: Path, clock: FakeClock) -> None:
