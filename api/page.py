@@ -11,13 +11,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, StrictUndefined
 
 from api import examples, openapi, problems
 from api.endpoints import Endpoint
 
 _HERE = Path(__file__).parent
 STYLE = (_HERE / "page.css").read_text(encoding="utf-8")
+# Read with the program: the page is made when it is asked for, and by then a new release may lie in this place.
+_TEMPLATE = (_HERE / "page.html.j2").read_text(encoding="utf-8")
 _HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 CSP = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 GROUPS = ("For agents", "For operators", "For machines")
@@ -25,11 +27,9 @@ GROUPS = ("For agents", "For operators", "For machines")
 
 def rendered(table: Iterable[Endpoint], document: Mapping[str, Any]) -> str:
     """The page; `document` is the OpenAPI document of the same rows."""
-    environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     sections = [_section(row, document) for row in table]
-    return environment.get_template("page.html.j2").render(
+    return environment.from_string(_TEMPLATE).render(
         title=document["info"]["title"],
         about=document["info"]["description"],
         token=document["components"]["securitySchemes"]["token"]["description"],

@@ -138,6 +138,14 @@ async def test_what_a_task_answers_is_named_in_full(house: House) -> None:
     validator.validate(told)
 
 
+async def test_it_is_told_by_a_program_whose_files_were_taken_away_since(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new release may be installed while a daemon runs, which is asked later, and is still of the former one."""
+    monkeypatch.setattr(page, "_HERE", tmp_path / "nowhere")
+    assert [(await house.client.get(path)).status_code for path in ("/docs", "/openapi.json")] == [200, 200]
+
+
 @pytest.mark.parametrize(
     ("path", "kind"), [("/openapi.json", "application/json"), ("/docs", "text/html; charset=utf-8")]
 )
