@@ -84,9 +84,9 @@ CLOSED = "SELECT closed_at, error FROM sinks WHERE name = :sink"
 
 def _reached(tx: Tx, notice: Record, routes: Mapping[str, Route]) -> Iterator[tuple[str, str | None]]:
     """The sinks of a notice, each with what is against it."""
-    named = json.loads(notice["sinks"]) if notice["sinks"] is not None else None
+    named = _named(notice)
     makes_no_task = any(route.makes_tasks for route in routes.values()) and _is_of_a_notice(tx, notice)
-    for sink in dict.fromkeys(map(str, named)) if named is not None else routes:
+    for sink in dict.fromkeys(named) if named is not None else routes:
         if sink not in routes:
             yield sink, f"there is no sink {sink!r} in the configuration: add [sinks.{sink}], or name another"
         elif (named is not None or _wants(sink, routes[sink], notice)) and not (
@@ -95,6 +95,12 @@ def _reached(tx: Tx, notice: Record, routes: Mapping[str, Route]) -> Iterator[tu
             row = tx.one(CLOSED, sink=sink)
             shut = row is not None and row["closed_at"] is not None
             yield sink, f"it wants nothing any more: {row['error']}" if row is not None and shut else None
+
+
+def _named(notice: Record) -> list[str] | None:
+    """The sinks that it is for; None for whoever wants it, as when a person's SQL has put something else there."""
+    found = json.loads(notice["sinks"]) if notice["sinks"] is not None else None
+    return list(map(str, found)) if isinstance(found, list) else None
 
 
 def _wants(name: str, route: Route, notice: Record) -> bool:

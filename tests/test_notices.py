@@ -141,6 +141,16 @@ async def test_what_waits_for_a_sink_that_the_configuration_no_longer_names_is_g
 # --- when -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("sinks", ["5", "true", '"out"', "{}", "null"])
+async def test_names_of_sinks_that_are_none_hold_up_no_other(tmp_path: Path, clock: FakeClock, sinks: str) -> None:
+    async with opened(tmp_path, OUT, clock) as house:
+        await house.post("a")
+        await house.board.write(lambda tx: tx.run("UPDATE notices SET sinks = :sinks", sinks=sinks))  # by hand
+        await house.post("b")
+        await house.tell()
+        assert house.titles() == [["a"], ["b"]]
+
+
 async def test_the_same_words_are_told_once_and_how_often_is_said_with_the_next(
     tmp_path: Path, clock: FakeClock
 ) -> None:
