@@ -138,7 +138,10 @@ SELECT 1 FROM notices n INDEXED BY notices_alike JOIN deliveries d ON d.notice_i
 def _was_told(rows: Rows, notice: Record, sink: str, within: float) -> bool:
     if within <= 0 or notice["kind"] in NEVER_REPEATED:
         return False
-    since = plus(notice["created_at"], -within)
+    try:
+        since = plus(notice["created_at"], -within)
+    except ValueError:  # a time that a person's SQL wrote: it must not hold up those after it
+        return False
     return rows.one(
         TOLD, sink=sink, kind=notice["kind"], topic=notice["topic"], id=notice["id"], title=notice["title"], body=notice["body"],
         since=since, now=notice["created_at"],

@@ -156,7 +156,7 @@ class Sink:
                 head = await self._board.read(deliveries.head, self.name, urgent=quiet)
                 if head is None:
                     return LOOK_SECONDS
-                left = seconds_between(now, head.next_at)
+                left = _until(now, head.next_at)
                 if 0 < left <= self._longest(head):
                     return min(left, LOOK_SECONDS)
                 await self._next(max(now, head.next_at), urgent=quiet)
@@ -228,6 +228,14 @@ def read(rows: Rows, sink: str, which: str) -> Message | None:
     parts = [Part(row, deliveries.repeated_before(rows, sink, row)) for row in found]
     head = found[0]
     return Message(which, sink, parts, number=head["delivery"], tries=head["failures"], due=head["next_at"])
+
+
+def _until(now: str, then: str) -> float:
+    """Seconds; none until a time that a person's SQL wrote in another form."""
+    try:
+        return seconds_between(now, then)
+    except ValueError:
+        return 0.0
 
 
 async def _after(board: Board, number: int, pause: float) -> None:

@@ -151,6 +151,20 @@ async def test_names_of_sinks_that_are_none_hold_up_no_other(tmp_path: Path, clo
         assert house.titles() == [["a"], ["b"]]
 
 
+async def test_a_time_that_a_person_wrote_holds_up_no_other(tmp_path: Path, clock: FakeClock) -> None:
+    """As `datetime('now')` writes it, which is not how the board does."""
+    async with opened(tmp_path, OUT, clock) as house:
+        await house.post("a", kind="late")
+        await house.board.write(lambda tx: tx.run("UPDATE notices SET created_at = datetime(:now)", now=tx.now))
+        await house.post("b", kind="late")
+        await house.noticing.post()
+        await house.board.write(lambda tx: tx.run("UPDATE deliveries SET next_at = datetime(:now)", now=tx.now))
+        await house.tell()
+        assert await house.states() == ["delivered"] * 2
+        await house.board.write(lambda tx: tx.run("UPDATE notices SET created_at = :now", now=tx.now))  # as doctor asks
+        await house.board.write(lambda tx: tx.run("UPDATE deliveries SET next_at = :now", now=tx.now))
+
+
 async def test_the_same_words_are_told_once_and_how_often_is_said_with_the_next(
     tmp_path: Path, clock: FakeClock
 ) -> None:
