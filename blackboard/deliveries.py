@@ -97,6 +97,14 @@ def parts(rows: Rows, sink: str, message: str) -> list[Record]:
     return list(rows.all(PARTS, sink=sink, message=message))
 
 
+WANTED = "SELECT 1 FROM deliveries WHERE message = :message AND sink = :sink AND state = 'waiting' LIMIT 1"
+
+
+def wanted(rows: Rows, sink: str, message: str) -> bool:
+    """Whether a message is still to be told, and nobody has settled it since."""
+    return rows.one(WANTED, sink=sink, message=message) is not None
+
+
 BEFORE = """
 SELECT count(*) AS n FROM notices n INDEXED BY notices_alike JOIN deliveries d ON d.notice_id = n.id AND d.sink = :sink
  WHERE n.kind = :kind AND n.topic = :topic AND n.id < :id AND d.state = 'repeated' AND n.title = :title AND n.body = :body

@@ -214,7 +214,7 @@ class Sink:
 
 def _post(tx: Tx, way: TaskWay, message: Message) -> None:
     """The task and the word that it was delivered, in one transaction. Nothing where it was settled since it was read."""
-    if not deliveries.parts(tx, message.sink, message.id):
+    if not deliveries.wanted(tx, message.sink, message.id):
         return
     way.post(tx, message)
     deliveries.delivered(tx, message.sink, message.id)

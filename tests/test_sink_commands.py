@@ -193,6 +193,24 @@ async def test_a_program_that_runs_when_we_are_killed_is_ended_where_nobody_is_t
         assert not processes.members(marker, None)
 
 
+async def test_a_program_is_ended_when_what_it_tells_is_dismissed_and_holds_up_nothing(
+    tmp_path: Path, now: SystemClock
+) -> None:
+    async with opened(tmp_path, command(tmp_path), now) as house:
+        (tmp_path / "do").write_text("time.sleep(600 if sys.argv[1] == 'first' else 0)")
+        await house.post("first")
+        await house.post("second")
+        telling = asyncio.create_task(house.tell())
+        while not heard(tmp_path):
+            await asyncio.sleep(0.01)
+        await house.board.write(lambda tx: deliveries.dismiss(tx, notice=1, sink=None, actor="person:x"))
+        async with asyncio.timeout(10):  # of 20 seconds that it may take
+            await telling
+        assert await house.states() == ["dismissed", "delivered"]
+        assert not processes.members(f"{house.board.board_id}:sink-out", None)
+        assert await house.events("sink_failed", "sink_back") == []
+
+
 async def test_a_program_that_runs_when_we_are_killed_runs_beside_no_other(tmp_path: Path, now: SystemClock) -> None:
     async with opened(tmp_path, command(tmp_path), now) as house:
         await killed_while_it_runs(house)

@@ -37,7 +37,9 @@ class CommandWay:
         step = self._made(message)
         self._step = step
         await _forget_others(step)
-        failed = await steps.run(step, self._board.clock)
+        failed = await steps.run(
+            step, self._board.clock, lambda: self._board.read(deliveries.wanted, message.sink, message.id)
+        )
         self._step = None
         if failed is not None:
             raise NoAnswer(failed)
@@ -103,7 +105,7 @@ async def end_unwanted(folder: Path, board: Board, sinks: Collection[str]) -> No
     not among these any more. Before a sink has its turn: a sink's programs are known by what they all carry."""
     for directory, message in await asyncio.to_thread(_begun_in, folder):
         sink = directory.parent.name
-        if sink not in sinks or not await board.read(deliveries.parts, sink, message):
+        if sink not in sinks or not await board.read(deliveries.wanted, sink, message):
             await steps.end(directory, marker_of(board, sink))
 
 
