@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -205,6 +206,17 @@ async def test_a_server_that_is_gone_gets_nothing_more_until_a_person_says_so(
         await house.board.write(lambda tx: deliveries.retry(tx, notice=None, sink="out", actor="person:x"))
         await house.tell()
         assert [told["data"]["title"] for told in server.told()[1:]] == [*"abcd"]  # type: ignore[index]
+
+
+async def test_a_pipe_in_the_place_of_the_secret_is_not_waited_for(
+    tmp_path: Path, server: HookServer, now: FakeClock
+) -> None:
+    async with opened(tmp_path, hook(tmp_path, server), now) as house:
+        (tmp_path / "hook.secret").unlink()
+        os.mkfifo(tmp_path / "hook.secret", 0o600)
+        await house.post("a")
+        await house.tell()
+        assert "hook.secret is no file" in (await house.events("sink_failed"))[0]
 
 
 async def test_that_a_server_is_gone_is_told_where_its_message_was_dismissed_meanwhile(

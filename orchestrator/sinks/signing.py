@@ -23,8 +23,11 @@ LEAST, MOST = 24, 64  # bytes of a secret
 def secrets(file: Path) -> list[bytes]:
     """The secrets in a file, the newest first. NoAnswer, without a word of what is in it, when there is none to sign with."""
     try:
-        with file.open(encoding="ascii") as opened:
-            if stat.S_IMODE(os.fstat(opened.fileno()).st_mode) & 0o077:
+        with open(file, encoding="ascii", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as opened:
+            mode = os.fstat(opened.fileno()).st_mode
+            if not stat.S_ISREG(mode):  # a pipe would be waited for, and everything with it
+                raise NoAnswer(f"its secret_file {file} is no file: write a line {PREFIX}... into one")
+            if stat.S_IMODE(mode) & 0o077:
                 raise NoAnswer(f"others can read its secret_file {file}: chmod 600 {file}")
             return secrets_in(opened.read(65536), file)
     except OSError as error:
