@@ -108,7 +108,10 @@ class Asking:
             return LOOK_AGAIN
         if row is None or row["next_at"] is None:
             return 0.0
-        left = float(seconds_between(self._board.clock.now(), row["next_at"]))
+        try:
+            left = float(seconds_between(self._board.clock.now(), row["next_at"]))
+        except ValueError:  # written by hand, and no time: the next answer sets a good one
+            return 0.0
         return left if left <= 2 * source.every else 0.0  # a clock that was set back must not silence it for days
 
 

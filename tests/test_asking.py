@@ -139,6 +139,21 @@ async def test_a_clock_that_was_set_back_does_not_silence_a_source(board: Board,
     assert hub.asked == 2
 
 
+@pytest.mark.parametrize("written", ["2026-01-31 09:00:00", "now", "", "9"])
+async def test_a_time_written_by_hand_that_is_none_silences_nobody(board: Board, written: str) -> None:
+    wrong, good = Hub(board, "wrong"), Hub(board, "good")
+    asking = Asking(board, [wrong, good], lambda: None)
+    await asking.once()
+    await board.write(_by_hand, wrong.name, written)
+    await asking.once()
+    assert (wrong.asked, good.asked) == (2, 1)
+    assert round(await asking._left(wrong)) == 300
+
+
+def _by_hand(tx: Tx, name: str, next_at: str) -> None:
+    tx.run("UPDATE sources SET next_at = :at WHERE name = :name", at=next_at, name=name)
+
+
 # --- the web ----------------------------------------------------------------------------------------------------------
 
 
