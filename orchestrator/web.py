@@ -20,6 +20,7 @@ from orchestrator.asking import NoAnswer
 
 REDIRECTS = 3
 CONNECT_SECONDS = 10.0
+MOST_QUOTED = 200  # characters of what a server made up, in a sentence of ours
 OURS = {"Accept-Encoding": "gzip", "User-Agent": "blackboard-orchestrator"}  # sent with every question
 
 
@@ -56,7 +57,7 @@ async def ask(
     except TimeoutError:
         raise NoAnswer(f"{_host(url)} gave no whole answer within {seconds:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise NoAnswer(f"{_host(url)} gave no answer: {str(error) or type(error).__name__}") from error
+        raise NoAnswer(f"{_host(url)} gave no answer: {_quoted(str(error) or type(error).__name__)}") from error
 
 
 def _pinned(request: httpx.Request, at: str | None) -> httpx.Request:
@@ -81,9 +82,9 @@ async def _asked(
             await answer.aclose()
             there = answer.next_request.url
             if there.netloc != request.url.netloc:
-                raise NoAnswer(f"it leads to another host, {there.host}: name that one yourself")
+                raise NoAnswer(f"it leads to another host, {_quoted(there.host)}: name that one yourself")
             if there.scheme != "https" and request.url.scheme == "https":
-                raise NoAnswer(f"it leads from https to {there.scheme}, where anybody could read along")
+                raise NoAnswer(f"it leads from https to {_quoted(there.scheme)}, where anybody could read along")
             request = answer.next_request
     raise NoAnswer(
         f"{request.url.host or 'the server'} leads from one address to the next, more than {REDIRECTS} times"
@@ -124,6 +125,11 @@ def _plain(encoding: str) -> Callable[[bytes, int], bytes]:
     if encoding.strip().lower() not in ("gzip", "x-gzip"):
         raise NoAnswer(f"its answer is encoded as {encoding[:50]!r}, and it was asked for gzip or none")
     return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress
+
+
+def _quoted(text: str) -> str:
+    """What may be a server's own words, bounded: a sentence stands on the board, and in an event whenever it is another one."""
+    return text if len(text) <= MOST_QUOTED else f"{text[:MOST_QUOTED]}…"
 
 
 def _host(url: str) -> str:

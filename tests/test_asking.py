@@ -6,6 +6,7 @@ import asyncio
 import functools
 import gzip
 import json
+import socket
 import ssl
 import threading
 import time
@@ -304,3 +305,33 @@ async def test_no_answer_is_one_sentence_without_what_the_address_holds(url: str
     with pytest.raises(NoAnswer, match=words) as caught:
         await web.ask("GET", url)
     assert "token=s" not in str(caught.value)
+
+
+@contextmanager
+def saying(raw: bytes) -> Iterator[str]:
+    """A server that says these very bytes, whatever it is asked."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            with suppress(OSError), listening.accept()[0] as caller:
+                caller.recv(65536)
+                caller.sendall(raw)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread.join(5)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 " + b"\x01\x02z" * 25_000 + b"\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://" + b"a." * 30_000 + b"b/\r\n\r\n",
+    ],
+    ids=["no status", "a long host"],
+)
+async def test_what_a_server_babbles_is_told_only_in_part(raw: bytes) -> None:
+    with saying(raw) as url, pytest.raises(NoAnswer) as caught:
+        await web.ask("GET", url, seconds=5)
+    assert len(str(caught.value)) < 500
