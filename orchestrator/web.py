@@ -56,7 +56,7 @@ async def ask(
             )
     except TimeoutError:
         raise NoAnswer(f"{_host(url)} gave no whole answer within {seconds:g} s") from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last: no host's name
         raise NoAnswer(f"{_host(url)} gave no answer: {_quoted(str(error) or type(error).__name__)}") from error
 
 
@@ -136,5 +136,5 @@ def _host(url: str) -> str:
     """Who was asked, without what the address may hold of a secret."""
     try:
         return httpx.URL(url).host or "the server"
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, UnicodeError):
         return "the server"

@@ -335,3 +335,11 @@ async def test_what_a_server_babbles_is_told_only_in_part(raw: bytes) -> None:
     with saying(raw) as url, pytest.raises(NoAnswer) as caught:
         await web.ask("GET", url, seconds=5)
     assert len(str(caught.value)) < 500
+
+
+async def test_a_redirect_to_a_host_that_can_be_none_is_no_answer() -> None:
+    nowhere = b"HTTP/1.1 302 Found\r\nLocation: http://xn--/\r\nContent-Length: 0\r\n\r\n"
+    with saying(nowhere) as url, pytest.raises(NoAnswer, match=r"127\.0\.0\.1 gave no answer"):
+        await web.ask("GET", url, seconds=5)
+    with pytest.raises(NoAnswer, match="the server gave no answer"):
+        await web.ask("GET", "http://xn--/", seconds=5)
