@@ -104,13 +104,15 @@ async def _whole(answer: httpx.Response, most: int) -> bytes:
         await answer.aclose()
         return b""
     try:
-        plain = _plain(answer.headers.get("content-encoding", ""))
+        packed = _packed(answer.headers.get("content-encoding", ""))
         async for raw in answer.aiter_raw():
-            part = plain(raw, most - size + 1)
+            part = packed.decompress(raw, most - size + 1) if packed is not None else raw
             size += len(part)
             if size > most:
                 raise NoAnswer(f"its answer has more than {most} bytes")
             parts.append(part)
+        if packed is not None and parts and not packed.eof:
+            raise zlib.error("it was cut")
     except zlib.error:
         raise NoAnswer("its answer is no whole gzip, though it says so") from None
     finally:
@@ -118,13 +120,13 @@ async def _whole(answer: httpx.Response, most: int) -> bytes:
     return b"".join(parts)
 
 
-def _plain(encoding: str) -> Callable[[bytes, int], bytes]:
-    """What makes plain bytes of encoded ones, at most so many at a time: a few of them may stand for gigabytes."""
+def _packed(encoding: str) -> zlib._Decompress | None:
+    """What makes plain bytes of packed ones, at most so many at a time: a few may stand for gigabytes. None: they are plain."""
     if encoding.strip().lower() in ("", "identity"):
-        return lambda raw, _most: raw
+        return None
     if encoding.strip().lower() not in ("gzip", "x-gzip"):
         raise NoAnswer(f"its answer is encoded as {encoding[:50]!r}, and it was asked for gzip or none")
-    return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress
+    return zlib.decompressobj(zlib.MAX_WBITS | 16)
 
 
 def _quoted(text: str) -> str:

@@ -256,6 +256,9 @@ PACKED = gzip.compress(b"plain words")
 async def test_a_packed_answer_is_unpacked() -> None:
     with serving(says(200, PACKED, **{"Content-Encoding": "gzip"})) as url:
         assert (await web.ask("GET", url)).body == b"plain words"
+    for status in (200, 304):
+        with serving(says(status, b"", **{"Content-Encoding": "gzip"})) as url:
+            assert (await web.ask("GET", url)).body == b""
 
 
 @pytest.mark.parametrize(
@@ -264,9 +267,11 @@ async def test_a_packed_answer_is_unpacked() -> None:
         (gzip.compress(b"x" * 64_000_000), "gzip", "more than 1000 bytes"),
         (gzip.compress(gzip.compress(b"x" * 64_000_000)), "gzip, gzip", "encoded as 'gzip, gzip'"),
         (b"no gzip at all", "gzip", "no whole gzip"),
+        (gzip.compress(b"12345" * 20)[:-9], "gzip", "no whole gzip"),
+        (gzip.compress(b"12345")[:-14], "gzip", "no whole gzip"),
         (PACKED, "br", "encoded as 'br'"),
     ],
-    ids=["gzip", "gzip of gzip", "no gzip", "another packing"],
+    ids=["gzip", "gzip of gzip", "no gzip", "cut", "cut early", "another packing"],
 )
 async def test_a_few_bytes_never_become_many(body: bytes, encoding: str, words: str) -> None:
     with serving(says(200, body, **{"Content-Encoding": encoding})) as url:
