@@ -103,7 +103,7 @@ class CalendarSource:
         if answer.status != 200:
             raise NoAnswer(f"it answers {answer.status}{_hint(answer.status)}")
         told = {"etag": answer.headers.get("etag"), "modified": answer.headers.get("last-modified")}
-        return answer.body, {key: value for key, value in told.items() if value}
+        return answer.body, {key: word for key, value in told.items() if (word := web.sendable(value)) is not None}
 
     def _fingerprint(self) -> str:
         """What else decides on the slots: another configuration is another schedule."""

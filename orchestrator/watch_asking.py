@@ -11,7 +11,6 @@ from orchestrator.config_watches import WatchConfig
 from orchestrator.watch_reading import items_of
 
 ACCEPT = {"Accept": "application/json, */*;q=0.5"}
-MOST_TAG = 500  # characters of a tag that is sent back
 
 
 class Answer(NamedTuple):
@@ -36,7 +35,7 @@ class Asker:
         if answer.status != 200:
             hint = ": it does not take the token" if answer.status in (401, 403) else ""
             raise NoAnswer(f"it answers {answer.status}{hint}")
-        return Answer(answer.body, _tag(answer.headers.get("etag", "")))
+        return Answer(answer.body, web.sendable(answer.headers.get("etag")))
 
     def items(self, answer: Answer) -> dict[str, str]:
         """Its items by name, as canonical JSON; NoAnswer when it is not well formed."""
@@ -57,8 +56,3 @@ class Asker:
         return await web.ask(
             "GET", config.url, headers=headers, seconds=config.timeout_seconds, most_bytes=config.max_bytes
         )
-
-
-def _tag(told: str) -> str | None:
-    """A server's tag, where a header can hold it: one that could never be sent back would end all asking."""
-    return told if told and len(told) <= MOST_TAG and told.isascii() and told.isprintable() else None

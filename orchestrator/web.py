@@ -20,6 +20,7 @@ from orchestrator.asking import NoAnswer
 
 REDIRECTS = 3
 CONNECT_SECONDS = 10.0
+MOST_SENT_BACK = 500  # characters of what a server wants sent back, such as a tag
 MOST_QUOTED = 200  # characters of what a server made up, in a sentence of ours
 OURS = {"Accept-Encoding": "gzip", "User-Agent": "blackboard-orchestrator"}  # sent with every question
 
@@ -58,6 +59,12 @@ async def ask(
         raise NoAnswer(f"{_host(url)} gave no whole answer within {seconds:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last: no host's name
         raise NoAnswer(f"{_host(url)} gave no answer: {_quoted(str(error) or type(error).__name__)}") from error
+
+
+def sendable(told: str | None) -> str | None:
+    """A server's word, where a header can send it back; else None: one that could never be sent would end all asking."""
+    fits = told and len(told) <= MOST_SENT_BACK and told.isascii() and told.isprintable()
+    return told if fits else None
 
 
 def _pinned(request: httpx.Request, at: str | None) -> httpx.Request:

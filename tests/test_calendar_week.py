@@ -323,6 +323,23 @@ async def test_an_address_is_asked_for_what_is_new_and_time_goes_on_without_it(
     assert (tmp_path / "calendars/team.ics").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("tag", ['"d\xe9j\xe0"', '"' + "x" * 30_000 + '"'])
+async def test_a_tag_that_cannot_be_sent_back_is_let_go(
+    tmp_path: Path, board: Board, clock: FakeClock, tag: str
+) -> None:
+    hub = Hub()
+    hub.text, hub.etag = ics(event("once", "20260328T090000Z")), tag
+    with serving(hub) as url:
+        config = settings(tmp_path, team=CalendarConfig(url=f"{url}/team.ics", agent="ada"))
+        asking = Asking(board, [CalendarSource("team", config.calendars["team"], board, config)], lambda: None)
+        await asking.once()
+        clock.go_on(300)
+        await asking.once()
+    (row,) = await board.read(sources.listed)
+    assert (row["error"], len(hub.asked)) == (None, 2)
+    assert "if-none-match" not in hub.asked[-1]
+
+
 @pytest.mark.parametrize("text", ["", "\n", "one\ntwo\n", "schlüssel\n"])
 async def test_a_token_that_cannot_be_sent_is_told_and_nobody_asked(tmp_path: Path, board: Board, text: str) -> None:
     hub, secret = Hub(), tmp_path / "token"
