@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, NamedTuple
 
 Kind = Literal["added", "changed", "removed"]
@@ -87,13 +87,20 @@ def _fields(content: Any) -> Mapping[str, Any]:
 
 def _diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     differ = [name for name in {**before, **after} if _text(before, name) != _text(after, name)]
-    told = {}
+    told: dict[str, dict[str, Any]] = {}
     for name in differ[:MOST_FIELDS]:
         sides = {"before": before, "after": after}
-        told[name[:MOST_NAME]] = _bounded({side: values[name] for side, values in sides.items() if name in values})
+        told[_name(name, told)] = _bounded({side: values[name] for side, values in sides.items() if name in values})
     if len(differ) > MOST_FIELDS:
         told[MORE] = {side: f"{len(differ) - MOST_FIELDS} more fields" for side in ("before", "after")}
     return told
+
+
+def _name(name: str, taken: Collection[str]) -> str:
+    """A field's name, cut; counted where the cut has made it one that is taken, or where it is the one that stands for more."""
+    short = name[:MOST_NAME]
+    names = (short, *(f"{short}{MORE}{number}" for number in range(2, MOST_FIELDS + 3)))
+    return next(each for each in names if each not in taken and each != MORE)
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str | None:

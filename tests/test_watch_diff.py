@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from blackboard.watch_diff import MORE, MOST_FIELDS, MOST_VALUE, Change, Known, canonical, compared, in_words, urgent
+from blackboard.watch_diff import (
+    MORE,
+    MOST_FIELDS,
+    MOST_NAME,
+    MOST_VALUE,
+    Change,
+    Known,
+    canonical,
+    compared,
+    in_words,
+    urgent,
+)
 from orchestrator.asking import NoAnswer
 from orchestrator.config_watches import WatchConfig
 from orchestrator.watch_reading import MOST_DEPTH, MOST_ITEM, items_of
@@ -144,6 +155,16 @@ def test_a_diff_is_bounded() -> None:
     assert change.diff[MORE]["after"] == "5 more fields"
     assert len(canonical(change.diff)) < MOST_FIELDS * (MOST_VALUE + 100)
     assert change.content == content
+
+
+def test_fields_whose_names_are_cut_alike_are_told_each() -> None:
+    long = "n" * MOST_NAME
+    [change] = compared(
+        known(a={}), texts(a={f"{long}a": 1, f"{long}b": 2, f"{long}c": 3, MORE: 4, f"{MORE}2": 5}), 2
+    ).changes
+
+    assert list(change.diff.values()) == [{"after": value} for value in (1, 2, 3, 4, 5)]
+    assert MORE not in change.diff  # that name says how many fields are not shown
 
 
 def test_what_differs_far_inside_a_long_value_is_told() -> None:
