@@ -143,10 +143,19 @@ def _word(value: Any) -> str:
 
 def in_words(item: str, kind: str, diff: Mapping[str, Mapping[str, Any]]) -> str:
     """A change in one line, whatever its fields are called, as JSON values: `changed 7: status "open" → "done"`."""
+    said = differs_in_words(kind, diff)
+    return _line(f"{kind} {item}") + (f": {said}" if said else "")
+
+
+def differs_in_words(kind: str, diff: Mapping[str, Mapping[str, Any]]) -> str:
+    """What differs, in one line: `status "open" → "done"`; empty where nothing of it has a field."""
     sides = ("before", "after") if kind == "changed" else ("before",) if kind == "removed" else ("after",)
-    parts = [
+    parts = (
         f"{name} " + " → ".join(canonical(each[side]) if side in each else "nothing" for side in sides)
         for name, each in diff.items()
-    ]
-    line = f"{kind} {item}: {'; '.join(parts)}" if parts else f"{kind} {item}"
-    return _NO_LINE.sub(lambda found: f"\\u{ord(found.group()):04x}", line)
+    )
+    return _line("; ".join(parts))
+
+
+def _line(text: str) -> str:
+    return _NO_LINE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)

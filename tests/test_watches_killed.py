@@ -159,6 +159,10 @@ def test_the_commands_with_a_daemon_and_without_one(house: House, hub: Hub) -> N
     assert house.http("/api/watches/tickets/changes?after=1")["changes"] == found[1:]
     assert house.http("/api/watches")["watches"][0]["waiting"] == 1
     assert 'status "open" → "done"' in said("changes", "tickets")
+    hub.items["open: all"] = {"status": "open"}
+    said("poll", "tickets")
+    assert json.loads(said("changes", "tickets", "--json"))[-1]["item"] == "open: all"
+    assert "all: id" not in said("changes", "tickets")  # what differs, and no end of the item's name
     assert said("retry", "tickets") == "nothing of tickets was left\n"
     for words in (["changes", "none"], ["poll", "none"], ["retry", "none"], ["retry", "no/ne"]):
         assert "watches" in said(*words, code=3), words

@@ -83,13 +83,13 @@ def _why(name: str, counts: dict[str, Any]) -> str | None:
 
 def _changes(call: Call, name: str, after: int | None) -> None:
     from blackboard import watch_pushes
-    from blackboard.watch_diff import in_words
+    from blackboard.watch_diff import differs_in_words
 
     with call.board() as board:
         rows = watch_pushes.changes(board, name, after=after, most=MOST)
         if not rows:
             _must_be(board, call.settings, name)
-    shown = [row | {"what": in_words(row["item"], row["kind"], row["diff"]).partition(": ")[2]} for row in rows]
+    shown = [row | {"what": differs_in_words(row["kind"], row["diff"])} for row in rows]
     more = f" after {after}" if after is not None else ""
     call.screen.table(rows if call.as_json else shown, CHANGES, empty=f"{name} has seen no change{more}")
 
