@@ -349,6 +349,7 @@ OLD = """
 SELECT n.id FROM notices n WHERE n.created_at < :before AND n.routed_at IS NOT NULL
    AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.notice_id = n.id
                     AND (d.state IN ('waiting','dead') OR d.settled_at >= :before))
+   AND NOT EXISTS (SELECT 1 FROM watch_pushes p WHERE p.notice_id = n.id AND p.state = 'open')
  ORDER BY n.created_at LIMIT :most
 """
 DROP_DELIVERIES = "DELETE FROM deliveries WHERE notice_id = :id"
@@ -361,7 +362,7 @@ def old(rows: Rows, before: str) -> bool:
 
 
 def drop_old(tx: Tx, before: str, most: int = 500) -> int:
-    """Drop what was settled before; how many notices. What waits, and what is dead, stays."""
+    """Drop what was settled before; how many notices. What waits, and what is dead, stays, and so does what a push waits for."""
     found = tx.all(OLD, before=before, most=most)
     for row in found:
         tx.run(DROP_DELIVERIES, id=row["id"])

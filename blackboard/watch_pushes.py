@@ -161,10 +161,10 @@ def settle(tx: Tx, lanes: Sequence[Lane]) -> None:
     for row in tx.all(STANDING):
         if not _over(row):
             continue
-        if row["taken"] or row["dropped"]:  # a notice is dropped only when every sink has had it for long
+        if row["taken"]:
             _settle(tx, row["id"], "acknowledged")
             continue
-        error = row["error"] or "no sink takes it"
+        error = row["error"] or ("its notice is there no more" if row["dropped"] else "no sink takes it")
         _settle(tx, row["id"], "failed", error)
         now_for = [(each["target"], each["topic"]) for each in tx.all(FOR, push=row["id"])]
         _again(tx, row, max((tries.get(key, 0) for key in now_for), default=0), error)

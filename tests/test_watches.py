@@ -816,19 +816,39 @@ async def test_an_hour_of_a_source_and_a_sink_that_come_and_go(
     assert notices.MOST_BODY >= watch_pushes.MOST_TEXT
 
 
-async def test_a_notice_that_was_dropped_since_was_taken(
+@pytest.mark.parametrize(("became", "state"), [(deliver, "acknowledged"), (None, "left")], ids=["taken", "for nobody"])
+async def test_a_notice_stays_until_it_is_known_who_has_taken_it(
+    board: Board, hub: Hub, tmp_path: Path, clock: FakeClock, became: Any, state: str
+) -> None:
+    """However long no daemon ran, or whatever the clock says: what goes to nobody is not taken for told."""
+    house = await begun(board, hub, tmp_path, TO_OFFICE + "\nmax_tries = 1")
+    hub.items["2"] = {}
+    clock.go_on(30)
+    await house.look()
+    await board.write(became or (lambda tx: tx.run("UPDATE notices SET routed_at = :now", now=tx.now)))
+    clock.go_on(40 * 86400)
+    assert await board.write(deliveries.drop_old, clock.now()) == 0
+    await house.watches.once()
+    assert await house.changes(state) == ["added 2"]
+    assert await board.write(deliveries.drop_old, clock.now()) == 1
+
+
+async def test_what_a_notice_said_that_was_deleted_by_hand_is_told_again(
     board: Board, hub: Hub, tmp_path: Path, clock: FakeClock
 ) -> None:
-    """Notices that every sink has had for long are dropped; a push keeps only the number."""
     house = await begun(board, hub, tmp_path, TO_OFFICE)
     hub.items["2"] = {}
     clock.go_on(30)
     await house.look()
+    await board.write(lambda tx: tx.run("DELETE FROM notices"))
+    await house.watches.once()
+    assert (await house.pushes(), await house.changes("acknowledged")) == ([(1, "failed", None, 1)], [])
+    assert await told(board, "watch_push_failed") == ["push 1: 1 change of tickets: its notice is there no more"]
+    clock.go_on(60)
+    await house.watches.once()
     await board.write(deliver)
-    clock.go_on(40 * 86400)
-    assert await board.write(deliveries.drop_old, clock.now()) == 1
-    await house.look()
-    assert (await house.pushes(), await house.changes("acknowledged")) == ([(1, "acknowledged", None, 1)], ["added 2"])
+    await house.watches.once()
+    assert await house.changes("acknowledged") == ["added 2"]
 
 
 async def test_a_push_is_settled_though_nothing_is_watched_any_more(
