@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,19 @@ def test_dead_letters_are_dismissed_with_a_daemon_and_without(house: House) -> N
     assert code == 0 and words.startswith("1 notice is told nobody any more (sink shell)")
     assert dead(house) == [] and "are dead" not in house.call("status").stdout
     assert len(json.loads(house.call("notices", "--state", "dismissed", "--json").stdout)) == 2
+
+
+def test_a_test_that_is_dismissed_meanwhile_is_not_said_to_wait(house: House) -> None:
+    house.tables["sinks.shell"] |= {"retry_seconds": 600}
+    house.start()
+    assert said(house, "notices", "test", "shell")[0] == exits.FAILED  # and holds up what comes next
+    with ThreadPoolExecutor() as pool:
+        tested = pool.submit(said, house, "notices", "test", "shell")
+        until(lambda: house.value("SELECT count(*) FROM deliveries WHERE sink = 'shell'") == 2)
+        number = house.value("SELECT max(notice_id) FROM deliveries WHERE sink = 'shell'")
+        assert said(house, "notices", "dismiss", str(number))[0] == exits.OK
+        code, words = tested.result()
+    assert code == exits.FAILED and f"notice {number} was dismissed before sink shell" in words
 
 
 CANNOT = [

@@ -117,6 +117,8 @@ def _test(call: Call, sink: str) -> None:
         call.screen.answer(found, [f"sink {sink} has taken notice {notice}"])
     elif found["state"] == "dead":
         raise exits.Exit(f"sink {sink} gets nothing: {found['error']}", exits.FAILED)
+    elif found["state"] == "dismissed":
+        raise exits.Exit(f"notice {notice} was dismissed before sink {sink} had said that it took it", exits.FAILED)
     elif found["error"]:
         raise exits.Exit(f"sink {sink} has not taken it: {found['error']}; it is tried again", exits.FAILED)
     else:
