@@ -292,7 +292,8 @@ def dismiss(tx: Tx, *, notice: int | None, sink: str | None, actor: str) -> int:
         sinks = {row["sink"] for row in found}
         count = sum(_with_its_message(tx, row, DISMISS_ONE, DISMISS_MESSAGE) for row in found)
     if count:
-        said = f"{count} notices for {', '.join(sorted(sinks))} are dismissed"
+        each = ", counted for each sink," if len(sinks) > 1 else ""
+        said = f"{count} notices{each} for {', '.join(sorted(sinks))} are dismissed"
         journal.tell(
             tx, "notices_dismissed", actor=actor, reason=said, data=json.dumps({"notice": notice, "sink": sink})
         )

@@ -71,7 +71,8 @@ def dismiss(tx: Tx, token_hash: bytes, notice: int | None, sink: str | None) -> 
     actor, what = _person(tx, token_hash, notice, sink)
     count = deliveries.dismiss(tx, notice=notice, sink=sink, actor=actor)
     if count:
-        gone = "1 notice is" if count == 1 else f"{count} notices are"
+        each = ", counted for each sink," if sink is None else ""
+        gone = "1 notice is" if count == 1 else f"{count} notices{each} are"
         said = f"{gone} told nobody any more ({what}): orchestrator notices --state dismissed lists them"
     elif notice is None:  # what waits for a sink goes by its notice only
         said = f"nothing of {what} is dead: orchestrator notices --sink {sink} tells what waits"

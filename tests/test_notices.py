@@ -492,6 +492,20 @@ async def test_that_nothing_was_dismissed_is_said_in_true_words(tmp_path: Path, 
         assert (await said(1, "nowhere")).startswith("nothing of notice 1 at sink nowhere waits or is dead: ")
 
 
+async def test_one_notice_at_two_sinks_is_not_called_two(tmp_path: Path, clock: FakeClock) -> None:
+    async with opened(tmp_path, OUT + OUT.replace("out", "other"), clock) as house:
+        token = tokens.mint()
+        await house.board.write(lambda tx: tokens.create(tx, token, kind="operator", name="root", scope="operate"))
+        await house.post("a")
+        await house.noticing.post()
+        said = await house.board.write(notice_orders.dismiss, tokens.digest(token), 1, None)
+        assert said["count"] == 2
+        assert said["next"].startswith("2 notices, counted for each sink, are told nobody any more (notice 1): ")
+        assert await house.events("notices_dismissed") == [
+            "notices_dismissed: 2 notices, counted for each sink, for other, out are dismissed"
+        ]
+
+
 async def test_history_is_not_told_and_what_comes_after_is_told_once(tmp_path: Path, clock: FakeClock) -> None:
     def fault(tx: Tx) -> None:
         tx.run("INSERT INTO events (at, verb, actor, reason) VALUES (:now, 'step_failed', 'engine:tick', 'claim: it broke')", now=tx.now)  # fmt: skip
