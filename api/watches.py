@@ -59,7 +59,7 @@ async def read_changes(call: Call) -> Response:
 
 def _changes(rows: Rows, token: bytes, watch: str, query: ChangesQuery) -> dict[str, Any]:
     must_reach(callers.who(rows, token), "read")
-    watch_pushes.must_be(rows, watch)
+    watch_pushes.must_be_or_have_been(rows, watch)
     found = watch_pushes.changes(rows, watch, after=query.after, most=query.limit)
     return {"changes": found, "next": found[-1]["id"] if found else query.after, "more": len(found) == query.limit}
 

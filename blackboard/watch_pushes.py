@@ -210,6 +210,15 @@ def must_be(rows: Rows, watch: str) -> None:
         raise NotFound(f"there is no watch {watch} that was asked yet: `orchestrator watches` lists them")
 
 
+SEEN = "SELECT 1 FROM watch_changes WHERE watch = :watch LIMIT 1"
+
+
+def must_be_or_have_been(rows: Rows, watch: str) -> None:
+    """The same for who only reads: what a watch saw stays when the configuration names it no more."""
+    if rows.one(SEEN, watch=watch) is None:
+        must_be(rows, watch)
+
+
 def retry(tx: Tx, token_hash: bytes, watch: str) -> dict[str, Any]:
     """A person wants what was left told again; how many changes that are."""
     caller = identify(tx, token_hash)

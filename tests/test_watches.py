@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from api.watches import ChangesQuery
+from api.watches import _changes as reading
 from blackboard import (
     attempts,
     deliveries,
@@ -18,12 +20,14 @@ from blackboard import (
     pauses,
     presence_reports,
     sources,
+    tokens,
     watch_gate,
     watch_pushes,
     watches,
 )
 from blackboard.board import Board, Tx
 from blackboard.clock import plus
+from blackboard.errors import NotFound
 from blackboard.watch_diff import canonical
 from orchestrator import exits
 from orchestrator.asking import Asking
@@ -648,6 +652,23 @@ async def test_a_watch_that_is_configured_no_more_leaves_what_waited(
     ]
 
 
+async def test_what_a_watch_saw_can_be_read_when_it_is_configured_no_more(
+    board: Board, hub: Hub, tmp_path: Path, clock: FakeClock
+) -> None:
+    house = await begun(board, hub, tmp_path)
+    hub.items["2"] = {}
+    clock.go_on(30)
+    await house.look()
+    await board.write(watches.agree, [])
+    await board.write(tokens.create, "bbo_1", kind="operator", name="eve", scope="read")
+    token = tokens.digest("bbo_1")
+    page = await board.read(reading, token, "tickets", ChangesQuery(after=0))
+    assert [each["item"] for each in page["changes"]] == ["2"]
+    assert (await board.read(reading, token, "tickets", ChangesQuery(after=page["next"])))["changes"] == []
+    with pytest.raises(NotFound):
+        await board.read(reading, token, "others", ChangesQuery())
+
+
 async def test_a_push_that_cannot_be_made_is_made_later_and_holds_no_other_up(
     board: Board, hub: Hub, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -699,7 +720,7 @@ async def test_of_a_change_that_is_too_long_to_be_told_whole_the_beginning_is_to
     "sql",
     [
         watch_gate.SOME, watch_gate.URGENT, watch_pushes.WATCHES, watch_pushes.TO_TELL, watch_pushes.PUSHED, watch_pushes.ACKNOWLEDGED, watch_pushes.ANY_OPEN,
-        watch_pushes.STANDING, watch_pushes.RETRY, watch_pushes.CHANGES, watch_pushes.LATEST, watch_pushes.STANDS,
+        watch_pushes.STANDING, watch_pushes.RETRY, watch_pushes.SEEN, watch_pushes.CHANGES, watch_pushes.LATEST, watch_pushes.STANDS,
         watch_gate.OPEN, watch_gate.LAST, watches.ITEMS, watches.LEAVE,
     ],
 )  # fmt: skip

@@ -98,7 +98,7 @@ def _must_be(board: ReadOnly, settings: Settings, name: str) -> None:
     from blackboard import watch_pushes
 
     if name not in settings.watches:
-        watch_pushes.must_be(board, name)
+        watch_pushes.must_be_or_have_been(board, name)
 
 
 def _retry(call: Call, name: str, _after: int | None) -> None:
