@@ -15,6 +15,7 @@ from typing import Any
 
 from blackboard import journal, sources
 from blackboard.board import Tx
+from blackboard.clock import plus
 from blackboard.watch_diff import Change, Known, Seen, canonical, compared, urgent
 
 KIND = "watch"  # sources that are watched are called `watch:NAME`
@@ -55,6 +56,19 @@ VALUES (:watch, :target, :topic, :item, :kind, :diff, :urgent, :now)
 """
 
 
+BEGIN = "UPDATE sources SET next_at = :before WHERE name = :name AND next_at IS NULL"
+
+
+def begin(tx: Tx, watch: Watch) -> None:
+    """Somebody wants it asked now, and the question that comes is his: who wants it from here on gets one of his own.
+
+    Until it is answered its time is one before its last answer: a kill forgets nothing.
+    """
+    row = sources.found(tx, watch.source)
+    if row is not None and row["tried_at"] is not None:
+        tx.run(BEGIN, name=watch.source, before=plus(row["tried_at"], -1))
+
+
 def take_in(
     tx: Tx, watch: Watch, items: Mapping[str, str], etag: str | None = None, digest: str | None = None
 ) -> int:  # fmt: skip
@@ -78,13 +92,20 @@ def take_in(
     missing = sum(each.missing > 0 for each in seen.put.values())
     every = watch.active_seconds if seen.changes or missing else watch.idle_seconds
     known_state = {"fingerprint": watch.fingerprint, "digest": digest, "missing": missing, **({"etag": etag} if etag else {})}  # fmt: skip
-    sources.answered(tx, watch.source, state=known_state, every=every)
+    _answered(tx, watch, known_state, every)
     return len(seen.changes)
 
 
 def unchanged(tx: Tx, watch: Watch) -> None:
     """A good answer that says that nothing has changed."""
-    sources.answered(tx, watch.source, state=sources.state_of(tx, watch.source), every=watch.idle_seconds)
+    _answered(tx, watch, sources.state_of(tx, watch.source), watch.idle_seconds)
+
+
+def _answered(tx: Tx, watch: Watch, state: Mapping[str, Any], every: float) -> None:
+    """It is asked again when its time has come, or at once where somebody wanted that while this question was under way."""
+    row = sources.found(tx, watch.source)
+    wanted = row is not None and row["next_at"] is None
+    sources.answered(tx, watch.source, state=state, every=None if wanted else every)
 
 
 def etag_of(state: Mapping[str, Any], watch: Watch) -> str | None:

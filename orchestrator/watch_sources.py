@@ -39,6 +39,9 @@ class WatchSource:
 
     async def ask(self) -> bool:
         """Ask it, and keep what has changed; whether anything has."""
+        row = await self._board.read(sources.found, self.name)
+        if row is not None and row["next_at"] is None:
+            await self._board.write(watches.begin, self.watch)
         tag = watches.etag_of(await self._board.read(sources.state_of, self.name), self.watch)
         answer = await self._asker.ask(tag)
         if answer.body is None:

@@ -275,6 +275,33 @@ async def test_one_that_hangs_holds_no_other_up(board: Board, hub: Hub, tmp_path
         slow.close()
 
 
+async def test_who_wants_it_asked_now_is_not_put_off_with_an_earlier_answer(
+    board: Board, hub: Hub, tmp_path: Path, clock: FakeClock
+) -> None:
+    await board.write(tokens.create, "bbo_1", kind="operator", name="eve", scope="operate")
+    hub.tags = True
+    house = await begun(board, hub, tmp_path)
+    for change in (
+        lambda: None,
+        lambda: hub.items.update({"2": {}}),
+    ):  # an earlier answer that says 304, and one with items
+        clock.go_on(30)
+        count = len(hub.asked)
+        change()
+        hub.holds.clear()
+        under_way = asyncio.create_task(house.asking.once())
+        while len(hub.asked) == count:
+            await asyncio.sleep(0.01)
+        await board.write(watch_pushes.poll, tokens.digest("bbo_1"), "tickets")
+        clock.go_on(1)
+        hub.holds.set()
+        await under_way
+        await house.asking.once()
+        await house.asking.once()
+        assert len(hub.asked) == count + 2  # the one under way, the one that was wanted, and no more
+        assert await house.next_in() > 0
+
+
 async def test_a_token_is_sent_and_read_again_when_it_is_refused(
     board: Board, hub: Hub, tmp_path: Path, clock: FakeClock
 ) -> None:

@@ -11,6 +11,8 @@ from orchestrator import exits
 from orchestrator.commands.frame import Call, command
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from blackboard.board import ReadOnly
     from orchestrator.config import Settings
 
@@ -182,10 +184,16 @@ def _wait(call: Call, board: ReadOnly, name: str, asked: str | None) -> None:
     from blackboard import sources
 
     until = time.monotonic() + 2 * call.settings.watches[name].timeout_seconds + 30
-    while (row := sources.found(board, f"watch:{name}")) is None or row["tried_at"] == asked:
+    while (row := sources.found(board, f"watch:{name}")) is None or not _answered(row, asked):
         if time.monotonic() > until:
             raise exits.Exit(f"{name} was not asked in time: orchestrator watches tells", exits.TRY_AGAIN)
         time.sleep(LOOK_SECONDS)
+
+
+def _answered(row: sqlite3.Row, asked: str | None) -> bool:
+    """Whether a question was answered that was asked after somebody wanted it: blackboard/watches.py says how that stands."""
+    tried, after = row["tried_at"], row["next_at"]
+    return tried is not None and tried != asked and after is not None and after >= tried
 
 
 COMMANDS = (watches,)
