@@ -78,7 +78,9 @@ def _other(item: str, before: Known | None, text: str) -> Change:
     content = json.loads(text)
     if before is None:
         return Change(item, "added", _diff({}, _fields(content)), content)
-    return Change(item, "changed", _diff(_fields(json.loads(before.content)), _fields(content)), content)
+    was = json.loads(before.content)
+    diff = _diff(_fields(was), _fields(content)) or _diff({WHOLE: was}, {WHOLE: content})  # 5 is not {"value": 5}
+    return Change(item, "changed", diff, content)
 
 
 def _fields(content: Any) -> Mapping[str, Any]:

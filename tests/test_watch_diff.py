@@ -110,6 +110,7 @@ def said(changes: list[Change]) -> list[str]:
         ({"a": {"s": 1}}, {"a": {"s": 1}}, []),
         ({"a": {"s": 1, "t": 2}}, {"a": {"t": 2, "s": 1}}, []),
         ({}, {"a": {"s": "open"}}, ['added a: s "open"']),
+        ({"a": 5}, {"a": {"value": 5}}, ['changed a: value 5 → {"value":5}']),
         ({"a": {"s": "open", "n": 1}}, {"a": {"s": "done", "n": 1}}, ['changed a: s "open" → "done"']),
         ({"a": {"s": 1}}, {"a": {}}, ["changed a: s 1 → nothing"]),
         ({"a": {"s": [True]}}, {"a": {"s": [1]}}, ["changed a: s [true] → [1]"]),
