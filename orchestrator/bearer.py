@@ -6,6 +6,7 @@ import asyncio
 import os
 import selectors
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Sequence
@@ -64,9 +65,21 @@ def _header(text: str, place: object) -> dict[str, str]:
 
 def _kept(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return _first_of(file).decode()
     except (OSError, ValueError) as error:
         raise NoAnswer(f"its token file {file} cannot be read: {error}") from None
+
+
+def _first_of(file: Path) -> bytes:
+    """A file's bytes, or as many as are too much. A pipe that nobody writes would hold its thread, and the daemon's end, for ever."""
+    fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ValueError("it is no file")
+        with open(fd, "rb", closefd=False) as opened:
+            return opened.read(MOST + 2)
+    finally:
+        os.close(fd)
 
 
 def _printed(command: tuple[str, ...]) -> str:

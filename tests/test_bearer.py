@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from pathlib import Path
 
@@ -52,6 +53,18 @@ async def test_one_that_prints_without_end_is_ended_at_once(tmp_path: Path) -> N
 
 async def test_what_it_prints_is_the_token() -> None:
     assert await shell("sleep 0.1; printf 'a-token\\n'").header() == ({"Authorization": "Bearer a-token"}, 1)
+
+
+async def test_a_token_file_that_is_none_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "long").write_text("x" * 100_000)
+    for file, words in (("pipe", "it is no file"), ("long", "holds no token"), (".", "it is no file")):
+        with pytest.raises(NoAnswer, match=words):
+            async with asyncio.timeout(5):
+                await Bearer(tmp_path / file).header()
+    (tmp_path / "token").write_text("a-token\n")
+    (tmp_path / "link").symlink_to("token")  # how secrets are mounted in containers
+    assert await Bearer(tmp_path / "link").header() == ({"Authorization": "Bearer a-token"}, 1)
 
 
 def test_many_that_hang_hold_nobody_up(tmp_path: Path) -> None:
