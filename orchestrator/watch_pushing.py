@@ -53,7 +53,11 @@ class Watches:
             await first_of(self._board.commits.after(before), within=pause)
 
     async def _has_to_do(self) -> bool:
-        return bool(self._lanes) or bool(await self._safely("watches", self._board.read(watch_pushes.under_way)))
+        if self._lanes:
+            return True
+        return (
+            await self._safely("watches", self._board.read(watch_pushes.under_way)) is not False
+        )  # None: it is not known
 
     async def once(self) -> float:
         """Settle what was answered, and tell what may be told; seconds until something more may be, if nothing happens."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -913,6 +914,29 @@ async def test_a_push_is_settled_though_nothing_is_watched_any_more(
     async with asyncio.timeout(20):
         await running  # it ends by itself: there is nothing more to do
     assert await house.pushes() == [(1, "acknowledged", None, 1)]
+
+
+async def test_a_push_is_settled_though_the_board_could_not_be_read_for_a_moment(
+    board: Board, hub: Hub, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await begun(board, hub, tmp_path, TO_OFFICE)
+    hub.items["2"] = {}
+    clock.go_on(30)
+    await house.look()
+    await board.write(deliver)
+    nothing = Watches(board, house.settings.model_copy(update={"watches": {}}), lambda: None)
+    read, failed = board.read, []
+
+    async def once_not(*given: Any) -> Any:
+        if not failed:
+            failed.append(1)
+            raise sqlite3.OperationalError("disk I/O error")
+        return await read(*given)
+
+    monkeypatch.setattr(board, "read", once_not)
+    async with asyncio.timeout(20):
+        await nothing.run()
+    assert failed and await house.pushes() == [(1, "acknowledged", None, 1)]
 
 
 # --- wrong configurations ---------------------------------------------------------------------------------------------
