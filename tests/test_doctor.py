@@ -344,7 +344,7 @@ FAULTS: list[tuple[str, str]] = [
     ("times_sort", "INSERT INTO sinks (name, failing_since) VALUES ('x', 'long ago')"),
     ("beats_have_their_task", f"INSERT INTO heartbeat_runs (agent_id, task_id, status, started_at) VALUES ('ada', 1, 'running', '{NOW}')"),
     ("held_beats_have_their_line", "INSERT INTO heartbeats (agent_id, project_id, held_by) VALUES ('ada', 'forge', 'busy')"),
-    ("times_sort", "INSERT INTO heartbeats (agent_id, project_id, enabled, next_run_at, beat_at) VALUES ('ada', 'forge', 1, 'soon', 'late')"),
+    ("times_sort", "INSERT INTO heartbeat_runs (agent_id, status, started_at, ended_at) VALUES ('ada', 'skipped', 'soon', 'late')"),
     ("events_name_its_attempts", "UPDATE events SET attempt_id = 1 WHERE verb = 'spawned'"),
 ]  # fmt: skip
 
