@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,6 +141,19 @@ def test_the_same_commands_with_and_without_a_daemon(house: House) -> None:
             house.start()
             assert json.loads(ok(house, "checklist", "ada", "--json"))["checklist"] == "- look\n", "what was set stays"
     assert ok(house, "logs", "ada").startswith("the heartbeat of ada has not beaten yet")
+
+
+def test_words_that_are_not_utf_8_are_refused_with_and_without_a_daemon(house: House) -> None:
+    house.start()
+    for _ in range(2):
+        for words in (["set", "ada", "--prompt", b"gr\xfc\xdfe"], ["checklist", "ada", "--file", "-"]):
+            done = subprocess.run(
+                [*house.command("heartbeat"), *words], input=b"- gr\xfc\xdfe\n", env=house.environment, capture_output=True
+            )  # fmt: skip
+            assert done.returncode == exits.USAGE
+            assert done.stderr.startswith(b"orchestrator: ") and b"not UTF-8" in done.stderr
+        if house.daemon is not None:
+            house.stop()
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,10 @@ def told_errors() -> Iterator[None]:
         if "SQLite" not in str(error):
             raise
         _end("a number is larger than a board can hold: give a smaller one", exits.USAGE)
+    except UnicodeEncodeError as error:  # bytes of an argument or of standard input, kept as halves of surrogate pairs
+        if error.reason != "surrogates not allowed":
+            raise
+        _end("what was given holds bytes that are not UTF-8: write it as text", exits.USAGE)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
         sys.exit(exits.OK)
