@@ -1268,6 +1268,13 @@ BEGIN
      AND (wake_after = 1 OR json_extract(new.data, '$.wake_after') = 1)
      AND NOT EXISTS (SELECT 1 FROM heartbeat_runs WHERE task_id = new.id);
 END;
+-- A run that is settled is looked up with its heartbeat: one that was not there would hold every other.
+CREATE TRIGGER heartbeat_stays BEFORE DELETE ON heartbeats
+BEGIN SELECT RAISE(ABORT, 'a heartbeat is kept: orchestrator heartbeat toggle AGENT off ends it'); END;
+CREATE TRIGGER heartbeat_is_whose BEFORE UPDATE ON heartbeats WHEN new.agent_id IS NOT old.agent_id
+BEGIN SELECT RAISE(ABORT, 'a heartbeat stays its agent''s: set that of the other agent'); END;
+CREATE TRIGGER heartbeat_run_stays BEFORE DELETE ON heartbeat_runs
+BEGIN SELECT RAISE(ABORT, 'what came of heartbeats is kept'); END;
 
 -- T12  Proof before done: what is handed in wants proof where the task has checks; only checks that ran give it.
 CREATE TRIGGER task_begun_proves_nothing AFTER UPDATE OF status ON tasks

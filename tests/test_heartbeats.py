@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
@@ -30,6 +32,7 @@ from blackboard.gates import Room
 from blackboard.heartbeat_answers import acknowledged, is_empty, summary
 from blackboard.heartbeat_times import offset
 from blackboard.heartbeats import Configured, HeartbeatSettings
+from blackboard.move import get
 from blackboard.policy import Policies, Policy
 from blackboard.tokens import digest, mint
 from tests import scenes
@@ -543,6 +546,30 @@ async def test_what_an_operators_sql_says_of_one_holds_no_other(
     await board.write(heartbeats.change, "ada", mends, actor="person:root")
     row = await board.read(heartbeats.get, "ada")
     assert (row["held_by"], row["next_run_at"]) == (None, plus(clock.now(), EVERY + offset("ada", EVERY)))
+
+
+@pytest.mark.parametrize(
+    ("sql", "sentence"),
+    [
+        ("DELETE FROM heartbeats WHERE agent_id = 'ada'", "toggle AGENT off"),
+        ("UPDATE heartbeats SET agent_id = 'eve' WHERE agent_id = 'ada'", "stays its agent's"),
+        ("DELETE FROM heartbeat_runs", "is kept"),
+    ],
+)
+async def test_a_heartbeat_under_way_is_not_taken_from_under_the_others(
+    board: Board, clock: FakeClock, sql: str, sentence: str
+) -> None:
+    await board.write(heartbeats.change, "bob", ON, actor="person:root")
+    await switched_on(board, clock)
+    clock.go_on(EVERY)
+    tasks = await board.write(beat)
+    [ada] = [task for task in tasks if (await board.read(get, task))["agent_id"] == "ada"]
+    await board.write(answer, ada, "the disk is full")
+    with closing(sqlite3.connect(board.path)) as foreign, pytest.raises(sqlite3.IntegrityError, match=sentence):
+        foreign.execute(sql)
+        foreign.commit()
+    await board.write(beat)
+    assert [run["status"] for run in await logs(board)] == ["ok"]
 
 
 @pytest.mark.parametrize("odd", ["datetime('now')", "''", "'2020-01-01 10:00'", "'soon'", "'2026-02-30T00:00:00.000Z'"])

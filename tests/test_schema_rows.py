@@ -44,6 +44,11 @@ def small(path: Path | str = ":memory:") -> RawBoard:
     b.run(
         "INSERT INTO permissions (subject, type, scope) VALUES ('group:smith', 'slots', '*'), ('agent:eve', 'slots', '*')"
     )
+    b.run("INSERT INTO heartbeats (agent_id, project_id) VALUES ('ada', 'forge')")
+    b.run(
+        "INSERT INTO heartbeat_runs (agent_id, status, started_at, ended_at) VALUES ('ada', 'skipped', :now, :now)",
+        now=NOW,
+    )
     b.run("UPDATE permissions SET revoked_at = created_at WHERE id = 2")
     b.run(
         "INSERT INTO watch_pushes VALUES (1, 'agent:ada', 'hub', 0, 'acknowledged', 1, NULL, :now, :now, NULL)", now=NOW
@@ -112,6 +117,9 @@ REFUSED = [
     ("INSERT OR REPLACE INTO watch_changes (id, watch, target, topic, item, kind, diff, seen_at) VALUES (1, 'hub', 'sinks', 'hub', 'a', 'removed', '{}', '')", "a change with this id exists"),
     ("UPDATE watch_changes SET state = 'waiting'", "somebody has this change"),
     ("UPDATE watch_changes SET push_id = NULL", "CHECK"),
+    ("DELETE FROM heartbeats", "a heartbeat is kept"),
+    ("UPDATE OR REPLACE heartbeats SET agent_id = 'eve'", "a heartbeat stays its agent''s"),
+    ("DELETE FROM heartbeat_runs", "what came of heartbeats is kept"),
     ("UPDATE watch_pushes SET settled_at = NULL", "CHECK"),
     # Nothing is proved but by checks that ran, and nothing of them is altered.
     ("UPDATE checks SET result = 'passed' WHERE id = 1", "what a check found stays"),
