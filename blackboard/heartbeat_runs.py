@@ -297,10 +297,15 @@ def _answer(tx: Tx, attempt_id: int) -> tuple[str, bool]:
     result = (row["result"] if row else None) or ""
     made = "\n".join(each["content"] or f"{each['title']}: {each['summary']}" for each in outputs)
     if reported:
-        return (f"{reported}\n{made}" if made else reported)[:MOST_ANSWER], not outputs
+        return _cut(f"{reported}\n{made}" if made else reported, whole=not outputs)
     if by_engine and result:  # the one output is all that it printed
-        return result[:MOST_ANSWER], True
-    return (made or result)[:MOST_ANSWER], len(outputs) < 2
+        return _cut(result, whole=True)
+    return _cut(made or result, whole=len(outputs) < 2)
+
+
+def _cut(text: str, *, whole: bool) -> tuple[str, bool]:
+    """The part of an answer that is looked at. One that is longer is never an acknowledgement: nobody has read its end."""
+    return text[:MOST_ANSWER], whole and len(text) <= MOST_ANSWER
 
 
 def _notify(tx: Tx, run: Record, row: Record, status: str, text: str) -> None:

@@ -355,6 +355,14 @@ async def test_a_program_that_never_calls_back_answers_by_its_last_words(
     assert (await logs(board))[0]["status"] == status
 
 
+async def test_an_answer_that_is_longer_than_what_is_read_of_it_is_delivered(board: Board, clock: FakeClock) -> None:
+    await switched_on(board, clock, ack_max_chars=20_000)
+    [task] = await board.write(beat)
+    await board.write(answer, task, "HEARTBEAT_OK\n" + "x" * 30_000)
+    await board.write(beat)
+    assert (await logs(board))[0]["status"] == "ok"
+
+
 async def test_it_is_settled_only_when_no_process_of_it_lives_and_once(board: Board, clock: FakeClock) -> None:
     await switched_on(board, clock)
     [task] = await board.write(beat)
