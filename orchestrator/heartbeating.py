@@ -19,6 +19,7 @@ from blackboard.errors import Invalid
 from blackboard.gates import Room
 from blackboard.heartbeats import MOST_CHECKLIST, Configured
 from blackboard.record import Record
+from blackboard.tokens import redact
 from orchestrator.config import Settings
 from orchestrator.machine import room
 
@@ -138,7 +139,7 @@ def _checklist(agent: str, file: Path | None) -> str | None:
     if b"\0" in raw:
         raise Invalid(f"{file}, the checklist of agent {agent}, holds a NUL character: write it as text")
     try:
-        return raw.decode("utf-8-sig").replace("\r\n", "\n")
+        return redact(raw.decode("utf-8-sig").replace("\r\n", "\n"))  # whoever reads the board reads it too
     except UnicodeDecodeError:
         raise Invalid(f"{file}, the checklist of agent {agent}, cannot be read: it is not UTF-8") from None
 

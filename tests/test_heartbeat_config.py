@@ -17,6 +17,7 @@ from blackboard.clock import plus
 from blackboard.errors import Invalid, Refused
 from blackboard.gates import Room
 from blackboard.policy import Policies
+from blackboard.tokens import mint
 from orchestrator import heartbeating, preflight
 from orchestrator.beginning import settle
 from orchestrator.config import Settings
@@ -268,6 +269,13 @@ def test_a_checklists_file_leads_nowhere_else_and_ends(tmp_path: Path) -> None:
         make(file)
         with pytest.raises(Invalid, match="it is no regular file"):
             heartbeating.configured_by(made)
+
+
+def test_a_token_in_a_checklists_file_does_not_reach_the_board(tmp_path: Path) -> None:
+    """As it does not by a report: the file may be the agent's own."""
+    (tmp_path / "HEARTBEAT.md").write_text(f"- look with {mint()}")
+    [found] = heartbeating.configured_by(settings(tmp_path, "enabled = true\nchecklist_file = 'HEARTBEAT.md'"))
+    assert found.settings.checklist == "- look with bbt_***"
 
 
 def test_an_empty_checklist_is_warned_of(tmp_path: Path) -> None:
