@@ -6,12 +6,12 @@ import asyncio
 import os
 import selectors
 import signal
-import stat
 import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestrator import small_files
 from orchestrator.asking import NoAnswer
 
 COMMAND_SECONDS = 10.0
@@ -65,21 +65,10 @@ def _header(text: str, place: object) -> dict[str, str]:
 
 def _kept(file: Path) -> str:
     try:
-        return _first_of(file).decode()
+        return small_files.read(file, MOST + 2)[0].decode()
     except (OSError, ValueError) as error:
-        raise NoAnswer(f"its token file {file} cannot be read: {error}") from None
-
-
-def _first_of(file: Path) -> bytes:
-    """A file's bytes, or as many as are too much. A pipe that nobody writes would hold its thread, and the daemon's end, for ever."""
-    fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise ValueError("it is no file")
-        with open(fd, "rb", closefd=False) as opened:
-            return opened.read(MOST + 2)
-    finally:
-        os.close(fd)
+        why = getattr(error, "strerror", None) or error
+        raise NoAnswer(f"its token file {file} cannot be read: {why}") from None
 
 
 def _printed(command: tuple[str, ...]) -> str:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from blackboard.gates import Room
 from blackboard.heartbeats import MOST_CHECKLIST, Configured
 from blackboard.record import Record
 from blackboard.tokens import redact
+from orchestrator import small_files
 from orchestrator.config import Settings
 from orchestrator.machine import room
 
@@ -128,12 +127,11 @@ def _checklist(agent: str, file: Path | None) -> str | None:
     if file is None:
         return None
     try:
-        raw = _read(file)
+        # An agent may be allowed to write it: no link leads it to what it must not read.
+        raw, _ = small_files.read(file, MOST_CHECKLIST + 1, follow=False)
     except OSError as error:
         why = "it is a symbolic link: name the file it leads to" if error.errno == errno.ELOOP else error.strerror
         raise Invalid(f"{file}, the checklist of agent {agent}, cannot be read: {why}") from None
-    if raw is None:
-        raise Invalid(f"{file}, the checklist of agent {agent}, cannot be read: it is no regular file")
     if len(raw) > MOST_CHECKLIST:
         raise Invalid(f"{file}, the checklist of agent {agent}, has more than {MOST_CHECKLIST} bytes: make it shorter")
     if b"\0" in raw:
@@ -142,18 +140,3 @@ def _checklist(agent: str, file: Path | None) -> str | None:
         return redact(raw.decode("utf-8-sig").replace("\r\n", "\n"))  # whoever reads the board reads it too
     except UnicodeDecodeError:
         raise Invalid(f"{file}, the checklist of agent {agent}, cannot be read: it is not UTF-8") from None
-
-
-def _read(file: Path) -> bytes | None:
-    """The file's first bytes; None when it is no regular one.
-
-    An agent may be allowed to write it: no link leads it to what it must not read, and nothing that never ends holds us up.
-    """
-    fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return None
-        with open(fd, "rb", closefd=False) as opened:
-            return opened.read(MOST_CHECKLIST + 1)
-    finally:
-        os.close(fd)

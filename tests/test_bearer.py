@@ -58,7 +58,7 @@ async def test_what_it_prints_is_the_token() -> None:
 async def test_a_token_file_that_is_none_holds_nobody_up(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "long").write_text("x" * 100_000)
-    for file, words in (("pipe", "it is no file"), ("long", "holds no token"), (".", "it is no file")):
+    for file, words in (("pipe", "it is no regular file"), ("long", "holds no token"), (".", "it is no regular file")):
         with pytest.raises(NoAnswer, match=words):
             async with asyncio.timeout(5):
                 await Bearer(tmp_path / file).header()

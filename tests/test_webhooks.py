@@ -216,7 +216,7 @@ async def test_a_pipe_in_the_place_of_the_secret_is_not_waited_for(
         os.mkfifo(tmp_path / "hook.secret", 0o600)
         await house.post("a")
         await house.tell()
-        assert "hook.secret is no file" in (await house.events("sink_failed"))[0]
+        assert "hook.secret cannot be read: it is no regular file" in (await house.events("sink_failed"))[0]
 
 
 async def test_that_a_server_is_gone_is_told_where_its_message_was_dismissed_meanwhile(

@@ -9,27 +9,25 @@ import base64
 import binascii
 import hashlib
 import hmac
-import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestrator import small_files
 from orchestrator.asking import NoAnswer
 
 PREFIX = "whsec_"
 LEAST, MOST = 24, 64  # bytes of a secret
+MOST_FILE = 65536  # bytes
 
 
 def secrets(file: Path) -> list[bytes]:
     """The secrets in a file, the newest first. NoAnswer, without a word of what is in it, when there is none to sign with."""
     try:
-        with open(file, encoding="ascii", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as opened:
-            mode = os.fstat(opened.fileno()).st_mode
-            if not stat.S_ISREG(mode):  # a pipe would be waited for, and everything with it
-                raise NoAnswer(f"its secret_file {file} is no file: write a line {PREFIX}... into one")
-            if stat.S_IMODE(mode) & 0o077:
-                raise NoAnswer(f"others can read its secret_file {file}: chmod 600 {file}")
-            return secrets_in(opened.read(65536), file)
+        raw, mode = small_files.read(file, MOST_FILE)
+        if stat.S_IMODE(mode) & 0o077:
+            raise NoAnswer(f"others can read its secret_file {file}: chmod 600 {file}")
+        return secrets_in(raw.decode("ascii"), file)
     except OSError as error:
         raise NoAnswer(f"its secret_file {file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
