@@ -315,7 +315,11 @@ class Orchestrator:
             return 1.0
         if due is None:
             return longest
-        return min(longest, max(0.0, seconds_between(self._board.clock.now(), due) + 0.0005))
+        try:
+            left = seconds_between(self._board.clock.now(), due)
+        except ValueError:  # an operator's SQL has put there what is no time: `orchestrator doctor` says where
+            return 1.0
+        return min(longest, max(0.0, left + 0.0005))
 
 
 def _next_time(rows: Rows, now: str) -> str | None:

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -577,3 +577,18 @@ async def test_what_a_spent_day_held_is_claimed_at_midnight_of_the_budgets_zone(
     [held] = kinds(house, "budget_spent")
     assert "the next day begins at 2026-01-31T18:30:00.000Z" in held["reason"]
     assert house.attempts(second)[0]["claimed_at"] >= "2026-01-31T18:30:00.000Z"
+
+
+def test_a_time_that_is_none_does_not_end_the_loop(house: House) -> None:
+    house.agent("limited", "echo done\n", account="shared", **PRINTS)
+    house.start()
+    with closing(sqlite3.connect(house.board)) as foreign:
+        foreign.execute(
+            "UPDATE accounts SET limited_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), limited_until = '2036-01-01 10:00' WHERE id = 'shared'"
+        )
+        foreign.commit()
+    time.sleep(0.5)
+    house.reaches(house.post("prints"), "review", "done")
+    with closing(sqlite3.connect(house.board)) as foreign:  # or the proof at the end finds it
+        foreign.execute("UPDATE accounts SET limited_at = NULL, limited_until = NULL")
+        foreign.commit()
