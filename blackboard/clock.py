@@ -64,6 +64,14 @@ def plus(text: str, seconds: float) -> str:
         return "9999-12-31T23:59:59.999Z" if seconds > 0 else "0001-01-01T00:00:00.000Z"
 
 
+def seconds_until(now: str, then: str) -> float:
+    """Seconds until an instant's text; none where a person's SQL has put there what is no time: it must hold nobody up."""
+    try:
+        return seconds_between(now, then)
+    except ValueError:
+        return 0.0
+
+
 def seconds_between(earlier: str, later: str) -> float:
     """Seconds from one instant's text to another's; negative when they are the other way round."""
     return (from_text(later) - from_text(earlier)).total_seconds()

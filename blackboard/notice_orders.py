@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from blackboard import deliveries, notices, people
+from blackboard import dead_letters, notices, people
 from blackboard.board import Tx
 from blackboard.errors import NotFound
 from blackboard.forms import Slug
@@ -61,7 +61,7 @@ NOT_ROUTED = "SELECT 1 FROM notices WHERE id = :notice AND routed_at IS NULL"
 def retry(tx: Tx, token_hash: bytes, notice: int | None, sink: str | None) -> Answer:
     """A person has dead letters tried again. NotFound for a notice that is not on the board."""
     actor, what = _person(tx, token_hash, notice, sink)
-    count = deliveries.retry(tx, notice=notice, sink=sink, actor=actor)
+    count = dead_letters.retry(tx, notice=notice, sink=sink, actor=actor)
     told = f"{count} dead letters of {what} are tried again" if count else f"nothing of {what} is dead"
     return {"count": count, "next": f"{told}: orchestrator notices tells how they go"}
 
@@ -69,7 +69,7 @@ def retry(tx: Tx, token_hash: bytes, notice: int | None, sink: str | None) -> An
 def dismiss(tx: Tx, token_hash: bytes, notice: int | None, sink: str | None) -> Answer:
     """A person wants a notice, or the dead letters of a sink, told no more. NotFound for a notice that is not on the board."""
     actor, what = _person(tx, token_hash, notice, sink)
-    count = deliveries.dismiss(tx, notice=notice, sink=sink, actor=actor)
+    count = dead_letters.dismiss(tx, notice=notice, sink=sink, actor=actor)
     if count:
         each = ", counted for each sink," if sink is None else ""
         gone = "1 notice is" if count == 1 else f"{count} notices{each} are"

@@ -1,4 +1,4 @@
-"""What somebody is to be told: posting a notice. Whom it reaches, and when, is decided by `orchestrator.sinks`.
+"""What somebody is to be told: posting a notice. Whom it reaches, and when, is decided by blackboard/notice_routes.py.
 
 A notice is on the board before anybody is told, in the transaction that makes it true; so none is lost, and one that is
 posted twice under one key is one.

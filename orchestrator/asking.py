@@ -14,7 +14,7 @@ from typing import Protocol
 
 from blackboard import sources
 from blackboard.board import Board, Tx
-from blackboard.clock import seconds_between
+from blackboard.clock import seconds_until
 from blackboard.errors import BlackboardError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -108,10 +108,7 @@ class Asking:
             return LOOK_AGAIN
         if row is None or row["next_at"] is None:
             return 0.0
-        try:
-            left = float(seconds_between(self._board.clock.now(), row["next_at"]))
-        except ValueError:  # written by hand, and no time: the next answer sets a good one
-            return 0.0
+        left = seconds_until(self._board.clock.now(), row["next_at"])
         return left if left <= 2 * source.every else 0.0  # a clock that was set back must not silence it for days
 
 

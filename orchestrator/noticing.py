@@ -11,8 +11,8 @@ import logging
 import sqlite3
 
 from blackboard import deliveries, notice_events, notice_routes
-from blackboard.board import Board, Rows, Tx
-from blackboard.clock import plus, seconds_between
+from blackboard.board import Board, Rows
+from blackboard.clock import plus, seconds_until
 from blackboard.errors import BlackboardError
 from orchestrator.asking import NoAnswer
 from orchestrator.config import Settings
@@ -20,7 +20,6 @@ from orchestrator.config_sinks import SinkConfig, folder_of
 from orchestrator.sinks import commands
 from orchestrator.sinks.message import Message, Part
 from orchestrator.sinks.table import way_of
-from orchestrator.sinks.tasks import TaskWay
 from orchestrator.sinks.way import Closed, Later
 from orchestrator.sinks.webhooks import MOST_WAIT
 
@@ -156,7 +155,7 @@ class Sink:
                 head = await self._board.read(deliveries.head, self.name, urgent=quiet)
                 if head is None:
                     return LOOK_SECONDS
-                left = _until(now, head.next_at)
+                left = seconds_until(now, head.next_at)
                 if 0 < left <= self._longest(head):
                     return min(left, LOOK_SECONDS)
                 await self._next(max(now, head.next_at), urgent=quiet)
@@ -170,8 +169,7 @@ class Sink:
 
     async def stop(self) -> None:
         """Leave nothing behind that runs."""
-        if not isinstance(self._way, TaskWay):
-            await self._way.stop()
+        await self._way.stop()
 
     async def _next(self, until: str, *, urgent: bool) -> None:
         """One try of one message; `urgent`: only of one that is."""
@@ -190,15 +188,11 @@ class Sink:
             after = error.seconds if isinstance(error, Later) else 0.0
             await board.write(deliveries.failed, self.name, message.id, str(error), self._config.retry, after=after)
         else:
-            if not isinstance(self._way, TaskWay):  # which has said so with the task itself
-                await board.write(deliveries.delivered, self.name, message.id)
+            await board.write(deliveries.delivered, self.name, message.id)
 
     async def _send(self, message: Message) -> None:
         """NoAnswer when it was not taken, whatever the reason."""
         try:
-            if isinstance(self._way, TaskWay):
-                await self._board.write(_post, self._way, message)
-                return
             async with asyncio.timeout(self._config.timeout_seconds + BEYOND_SECONDS):
                 await self._way.send(message)
         except TimeoutError:
@@ -212,14 +206,6 @@ class Sink:
             raise NoAnswer(f"{type(error).__name__}: {error}") from None
 
 
-def _post(tx: Tx, way: TaskWay, message: Message) -> None:
-    """The task and the word that it was delivered, in one transaction. Nothing where it was settled since it was read."""
-    if not deliveries.wanted(tx, message.sink, message.id):
-        return
-    way.post(tx, message)
-    deliveries.delivered(tx, message.sink, message.id)
-
-
 def read(rows: Rows, sink: str, which: str) -> Message | None:
     """A message as it stands on the board; None when nothing of it waits any more."""
     found = deliveries.parts(rows, sink, which)
@@ -228,14 +214,6 @@ def read(rows: Rows, sink: str, which: str) -> Message | None:
     parts = [Part(row, deliveries.repeated_before(rows, sink, row)) for row in found]
     head = found[0]
     return Message(which, sink, parts, number=head["delivery"], tries=head["failures"], due=head["next_at"])
-
-
-def _until(now: str, then: str) -> float:
-    """Seconds; none until a time that a person's SQL wrote in another form."""
-    try:
-        return seconds_between(now, then)
-    except ValueError:
-        return 0.0
 
 
 async def _after(board: Board, number: int, pause: float) -> None:

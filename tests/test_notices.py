@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from blackboard import deliveries, notice_events, notice_kinds, notice_orders, quiet_hours, tokens, verbs
+from blackboard import dead_letters, deliveries, notice_kinds, notice_orders, quiet_hours, tokens, verbs
 from blackboard.board import Tx
-from blackboard.notice_kinds import KINDS_WITHOUT_EVENTS, MEANINGS, TOLD
+from blackboard.notice_kinds import KINDS_WITHOUT_EVENTS, MEANINGS
 from blackboard.policy import Policy
 from tests import scenes
 from tests.daemon import ROOT
@@ -132,7 +132,7 @@ async def test_what_waits_for_a_sink_that_the_configuration_no_longer_names_is_g
         await house.tell()
         assert house.titles()[-1] == ["sink old has given notices up"]
         # And back again, when it is said and somebody takes it.
-        await house.board.write(lambda tx: deliveries.retry(tx, notice=None, sink="old", actor="person:x"))
+        await house.board.write(lambda tx: dead_letters.retry(tx, notice=None, sink="old", actor="person:x"))
     async with opened(tmp_path, OUT + OUT.replace("out", "old"), clock) as house:
         await house.tell()
         assert house.titles("old")[0] == ["one"]
@@ -358,7 +358,7 @@ async def test_what_is_not_taken_is_tried_again_in_order_and_given_up_in_the_end
         assert said == ["a", "b", "sink out does not take notices", "sink out has given notices up"]
 
         (tmp_path / "out").unlink()
-        count = await house.board.write(lambda tx: deliveries.retry(tx, notice=1, sink=None, actor="person:x"))
+        count = await house.board.write(lambda tx: dead_letters.retry(tx, notice=1, sink=None, actor="person:x"))
         assert count == 1
         clock.go_on(40)
         await house.tell()
@@ -397,9 +397,6 @@ async def test_old_notices_go_and_what_waits_or_is_dead_stays(tmp_path: Path, cl
 
 def test_every_kind_has_a_meaning_and_is_made_by_somebody() -> None:
     assert set(MEANINGS) == set(notice_kinds.Kind.__args__)  # type: ignore[attr-defined]
-    assert set(TOLD) == notice_events.VERBS
-    assert all(f"'{verb}'" in notice_events.AFTER for verb in TOLD)
-    assert notice_events.AFTER.count("'") == 2 * len(TOLD)
     assert set(MEANINGS) > KINDS_WITHOUT_EVENTS
 
 
@@ -431,7 +428,7 @@ async def test_a_digest_that_is_dead_comes_back_as_the_same_message(tmp_path: Pa
         await house.tell()
         assert await house.states() == ["dead"] * 3
         (tmp_path / "out").unlink()
-        assert await house.board.write(lambda tx: deliveries.retry(tx, notice=2, sink=None, actor="person:x")) == 3
+        assert await house.board.write(lambda tx: dead_letters.retry(tx, notice=2, sink=None, actor="person:x")) == 3
         await house.tell()
         assert house.titles() == [["a", "b", "c"]]
 
@@ -448,14 +445,14 @@ async def test_what_a_person_dismisses_holds_up_nothing_and_is_told_nobody(tmp_p
         await house.post("c")
         await house.tell()
         assert await house.states() == ["waiting"] * 3
-        assert await house.board.write(lambda tx: deliveries.dismiss(tx, notice=1, sink=None, actor="person:x")) == 2
+        assert await house.board.write(lambda tx: dead_letters.dismiss(tx, notice=1, sink=None, actor="person:x")) == 2
         (tmp_path / "out").unlink()
         clock.go_on(100)
         await house.tell()
         assert house.titles()[0] == ["c"] and (await house.states())[:3] == ["dismissed", "dismissed", "delivered"]
         assert ["a"] in house.titles("other"), "what was told is not taken back"
         assert await house.events("notices_dismissed") == ["notices_dismissed: 2 notices for out are dismissed"]
-        assert await house.board.write(lambda tx: deliveries.dismiss(tx, notice=1, sink=None, actor="person:x")) == 0
+        assert await house.board.write(lambda tx: dead_letters.dismiss(tx, notice=1, sink=None, actor="person:x")) == 0
 
 
 async def test_dead_letters_of_a_sink_are_dismissed_and_go_when_they_are_old(tmp_path: Path, clock: FakeClock) -> None:
@@ -465,9 +462,9 @@ async def test_dead_letters_of_a_sink_are_dismissed_and_go_when_they_are_old(tmp
         await house.tell()
         (tmp_path / "out").unlink()
         assert await house.states() == ["dead"]
-        count = await house.board.write(lambda tx: deliveries.dismiss(tx, notice=None, sink="out", actor="person:x"))
+        count = await house.board.write(lambda tx: dead_letters.dismiss(tx, notice=None, sink="out", actor="person:x"))
         assert (count, await house.states()) == (1, ["dismissed"])
-        assert await house.board.write(lambda tx: deliveries.retry(tx, notice=1, sink=None, actor="person:x")) == 0
+        assert await house.board.write(lambda tx: dead_letters.retry(tx, notice=1, sink=None, actor="person:x")) == 0
         clock.go_on(1)
         assert await house.board.write(lambda tx: deliveries.drop_old(tx, tx.now)) == 1
 

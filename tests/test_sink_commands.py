@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from blackboard import deliveries, verbs
+from blackboard import dead_letters, deliveries, verbs
 from blackboard.board import Tx
 from blackboard.clock import SystemClock
 from orchestrator import processes
@@ -188,7 +188,7 @@ async def test_a_program_that_runs_when_we_are_killed_is_ended_where_nobody_is_t
         marker = f"{house.board.board_id}:sink-out"
         assert processes.members(marker, None)
         if gone == "dismissed":
-            await house.board.write(lambda tx: deliveries.dismiss(tx, notice=1, sink=None, actor="person:x"))
+            await house.board.write(lambda tx: dead_letters.dismiss(tx, notice=1, sink=None, actor="person:x"))
     async with opened(tmp_path, text if gone == "dismissed" else "", now):
         assert not processes.members(marker, None)
 
@@ -203,7 +203,7 @@ async def test_a_program_is_ended_when_what_it_tells_is_dismissed_and_holds_up_n
         telling = asyncio.create_task(house.tell())
         while not heard(tmp_path):
             await asyncio.sleep(0.01)
-        await house.board.write(lambda tx: deliveries.dismiss(tx, notice=1, sink=None, actor="person:x"))
+        await house.board.write(lambda tx: dead_letters.dismiss(tx, notice=1, sink=None, actor="person:x"))
         async with asyncio.timeout(10):  # of 20 seconds that it may take
             await telling
         assert await house.states() == ["dismissed", "delivered"]
@@ -245,7 +245,7 @@ async def test_a_dead_letter_is_run_again_where_one_try_is_all(tmp_path: Path, n
         await house.tell()
         assert await house.states() == ["dead"]
         (tmp_path / "do").unlink()
-        await house.board.write(lambda tx: deliveries.retry(tx, notice=1, sink=None, actor="person:x"))
+        await house.board.write(lambda tx: dead_letters.retry(tx, notice=1, sink=None, actor="person:x"))
         await house.tell()
         assert await house.states() == ["delivered"]
         assert len(heard(tmp_path)) == 2
@@ -360,7 +360,7 @@ async def test_what_is_dismissed_on_its_way_to_a_desk_makes_no_task(
         send = sink._send
 
         async def dismissed_before(message: Message) -> None:
-            await house.board.write(lambda tx: deliveries.dismiss(tx, notice=1, sink=None, actor="person:x"))
+            await house.board.write(lambda tx: dead_letters.dismiss(tx, notice=1, sink=None, actor="person:x"))
             await send(message)
 
         monkeypatch.setattr(sink, "_send", dismissed_before)

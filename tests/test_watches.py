@@ -16,6 +16,7 @@ from api.watches import ChangesQuery
 from api.watches import _changes as reading
 from blackboard import (
     attempts,
+    dead_letters,
     deliveries,
     notices,
     pauses,
@@ -603,7 +604,7 @@ async def test_what_a_person_dismisses_is_known_to_somebody(
     clock.go_on(30)
     await house.look()
     await board.write(deliver, "dead")
-    await board.write(lambda tx: deliveries.dismiss(tx, notice=1, sink=None, actor="person:root"))
+    await board.write(lambda tx: dead_letters.dismiss(tx, notice=1, sink=None, actor="person:root"))
     clock.go_on(60)
     await house.look()
     assert await house.changes("acknowledged") == ["added 2"]

@@ -15,7 +15,7 @@ import pytest
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from blackboard import deliveries
+from blackboard import dead_letters, deliveries
 from blackboard.clock import SystemClock, plus
 from orchestrator import web
 from orchestrator.asking import NoAnswer
@@ -203,7 +203,7 @@ async def test_a_server_that_is_gone_gets_nothing_more_until_a_person_says_so(
         assert [each[0] for each in house.titles("file")] == [*"abcd"] + ["sink out has given notices up"] * 2
 
         server.always = (200, {})
-        await house.board.write(lambda tx: deliveries.retry(tx, notice=None, sink="out", actor="person:x"))
+        await house.board.write(lambda tx: dead_letters.retry(tx, notice=None, sink="out", actor="person:x"))
         await house.tell()
         assert [told["data"]["title"] for told in server.told()[1:]] == [*"abcd"]  # type: ignore[index]
 
@@ -229,7 +229,7 @@ async def test_that_a_server_is_gone_is_told_where_its_message_was_dismissed_mea
         await house.noticing.post()
         await house.board.write(deliveries.begin, "out", house.board.board_id, digest=False, until=now.now())
         message = (await house.board.read(deliveries.head, "out")).message  # type: ignore[union-attr]
-        await house.board.write(lambda tx: deliveries.dismiss(tx, notice=1, sink=None, actor="person:x"))
+        await house.board.write(lambda tx: dead_letters.dismiss(tx, notice=1, sink=None, actor="person:x"))
         await house.board.write(deliveries.closed, "out", str(message), "it answers 410, gone for good")
         await house.tell()
         assert await house.events("notice_dead", "sink_failed") == [

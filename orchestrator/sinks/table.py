@@ -15,11 +15,11 @@ from orchestrator.sinks.tasks import TaskWay
 from orchestrator.sinks.way import Way
 from orchestrator.sinks.webhooks import WebhookWay
 
-Made = Callable[[str, SinkConfig, Board, Settings], Way | TaskWay]
+Made = Callable[[str, SinkConfig, Board, Settings], Way]
 
 
-def _task(_name: str, config: SinkConfig, _board: Board, settings: Settings) -> TaskWay:
-    return TaskWay(config, settings)
+def _task(_name: str, config: SinkConfig, board: Board, settings: Settings) -> Way:
+    return TaskWay(config, board, settings)
 
 
 def _file(_name: str, config: SinkConfig, _board: Board, _settings: Settings) -> Way:
@@ -43,6 +43,6 @@ _WAYS: Mapping[Type, Made] = {
 }  # fmt: skip
 
 
-def way_of(name: str, config: SinkConfig, board: Board, settings: Settings) -> Way | TaskWay:
+def way_of(name: str, config: SinkConfig, board: Board, settings: Settings) -> Way:
     """The way of a sink."""
     return _WAYS[config.type](name, config, board, settings)
