@@ -18,6 +18,7 @@ from orchestrator.identity import Identity, Row, row
 
 MARKER = "BLACKBOARD_ATTEMPT"  # the environment variable that every process of an attempt inherits
 _NAME = b"\0" + MARKER.encode() + b"="
+_EXEC_SECONDS = 0.2  # for all who are in the middle of an exec when one look meets them; seen: 26 ms on a full machine
 
 Scan = tuple[set[Identity], set[Identity]]
 
@@ -37,24 +38,38 @@ def take() -> Census:
     pids = sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True)
     rows = {pid: now for pid in pids if pid != os.getpid() and (now := row(pid)) is not None}
     found = Census(rows, {}, {}, {})
+    until = time.monotonic() + _EXEC_SECONDS
     for pid, now in rows.items():
         found.children.setdefault(now.parent, []).append(pid)
         found.sessions.setdefault(now.session, []).append(pid)
         if not now.dead:
-            for marker in _markers(pid):
+            for marker in _markers(pid, until):
                 found.marked.setdefault(marker, []).append(pid)
     return found
 
 
-def _markers(pid: int) -> list[bytes]:
-    try:
-        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
-            environ = b"\0" + file.readall()
-    except OSError:  # gone meanwhile, or of another user
-        return []
+def _markers(pid: int, until: float) -> list[bytes]:
+    environ = b"\0" + _environ(pid, until)
     if _NAME not in environ:
         return []
     return [value for piece in environ.split(_NAME)[1:] for value, end, _ in [piece.partition(b"\0")] if end]
+
+
+def _environ(pid: int, until: float) -> bytes:
+    """What it was started with; nothing of one that is gone or another user's.
+
+    In the middle of an exec the kernel shows an empty one: it is asked again, or who has left the tree and the session
+    would be missed just then.
+    """
+    while True:
+        try:
+            with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+                environ = file.readall()
+        except OSError:
+            return b""
+        if environ or time.monotonic() > until or not ((now := row(pid)) and now.between):
+            return environ
+        time.sleep(0.001)
 
 
 def belonging(census: Census, marker: str, launcher: Identity | None, agent: Identity | None) -> Scan:

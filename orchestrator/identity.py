@@ -25,12 +25,14 @@ class Identity:
 
 
 class Row(NamedTuple):
-    """What /proc/PID/stat says. `dead`: it only waits to be reaped (all its threads have ended)."""
+    """What /proc/PID/stat says. `dead`: it only waits to be reaped (all its threads have ended). `between`: it is in
+    the middle of an exec, its environment does not yet stand in its new memory."""
 
     start: int
     parent: int
     session: int
     dead: bool
+    between: bool = False
 
 
 def boot_id() -> str:
@@ -47,7 +49,8 @@ def row(pid: int) -> Row | None:
         return None
     # A leader whose main thread has ended looks like a zombie while its other threads still run.
     dead = fields[0] in (b"Z", b"X") and int(fields[17]) <= 1
-    return Row(start=int(fields[19]), parent=int(fields[1]), session=int(fields[3]), dead=dead)
+    between = fields[20] != b"0" and fields[48] == b"0"  # memory (a thread of the kernel has none), env_end
+    return Row(start=int(fields[19]), parent=int(fields[1]), session=int(fields[3]), dead=dead, between=between)
 
 
 def identity(pid: int) -> Identity | None:

@@ -134,6 +134,19 @@ def test_a_marker_counts_only_as_a_whole(attempt: Attempt) -> None:
             process.wait()
 
 
+def test_a_mark_is_seen_from_the_moment_of_the_start(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of an exec the kernel shows an empty environment: on an idle machine to one look of fifteen."""
+    for _ in range(300):
+        fresh = subprocess.Popen(["sleep", "30"], env={"PATH": PATH, processes.MARKER: attempt.marker})
+        try:
+            with monkeypatch.context() as alone:  # a look at all others first would come too late to meet it
+                alone.setattr(os, "listdir", lambda folder, pid=fresh.pid: [str(pid)])
+                assert [one.pid for one in processes.members(attempt.marker, None)] == [fresh.pid]
+        finally:
+            fresh.kill()
+            fresh.wait()
+
+
 async def test_who_carries_the_mark_and_is_older_than_the_launcher_is_a_stranger(attempt: Attempt) -> None:
     def marked() -> subprocess.Popen[bytes]:
         return subprocess.Popen(["sleep", "30"], env={"PATH": PATH, processes.MARKER: attempt.marker})
