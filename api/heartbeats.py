@@ -142,7 +142,7 @@ async def change(call: Call) -> Response:
 
     async def work(token: bytes) -> Response:
         said = await call.report(HeartbeatChange)
-        return await _said(call, token, said, heartbeat_callers.change, said.given())
+        return await _said(call, token, said, heartbeat_callers.change, said.given(), call.api.config.sinks)
 
     return await counted(call, work)
 

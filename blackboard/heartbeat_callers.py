@@ -5,14 +5,14 @@ An operator changes every heartbeat; an agent reads its own, and changes what an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any, cast
 
 from blackboard import heartbeat_runs, heartbeats, permissions
 from blackboard.board import Rows, Tx
 from blackboard.claims import agent_facts
-from blackboard.errors import Forbidden
+from blackboard.errors import Forbidden, Refused
 from blackboard.gates import Room
 from blackboard.heartbeat_runs import SKIPS
 from blackboard.heartbeat_times import next_run, offset, within
@@ -154,13 +154,26 @@ def as_set(said: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def change(tx: Tx, token_hash: bytes, agent: str, given: Mapping[str, Any]) -> Answer:
-    """Set what is given, as `as_set` reads it; what is not given stays."""
+def change(
+    tx: Tx, token_hash: bytes, agent: str, given: Mapping[str, Any], known: Collection[str] | None = None
+) -> Answer:
+    """Set what is given, as `as_set` reads it; what is not given stays.
+
+    `known`: the sinks that there are; None where nobody knows. Refused for another one, which would get nothing.
+    """
     given = as_set(given)
+    _must_know(given.get("sinks") or (), known)
     caller = _changing(tx, token_hash, agent, "heartbeat")
     if "checklist" in given:
         permissions.must_allow(tx, caller, "checklist", agent)
     return _changed(tx, agent, heartbeats.change(tx, agent, given, actor=caller.actor))
+
+
+def _must_know(sinks: Collection[str], known: Collection[str] | None) -> None:
+    unknown = [] if known is None else [sink for sink in sinks if sink not in known]
+    if known is not None and unknown:
+        there_are = f"there are {', '.join(sorted(known))}" if known else "there is none"
+        raise Refused(f"there is no sink {unknown[0]!r} in the configuration: {there_are}, or add [sinks.{unknown[0]}]")
 
 
 def toggle(tx: Tx, token_hash: bytes, agent: str, enabled: bool | None = None) -> Answer:

@@ -25,6 +25,7 @@ RUNS = "SELECT status, reason, summary, task_id FROM heartbeat_runs ORDER BY id"
 def house(tmp_path: Path) -> Iterator[House]:
     made = House(tmp_path / "house")
     made.agent("ada", LOOKS, heartbeat={"enabled": True, "checklist": "- is the disk full?"})
+    made.tables["sinks.phone"] = {"type": "file", "folder": str(tmp_path / "phone")}
     made.configure()
     yield made
     (made.folder / "stay").unlink(missing_ok=True)
@@ -137,6 +138,10 @@ def test_the_same_commands_with_and_without_a_daemon(house: House) -> None:
         refused = house.call("heartbeat", "wake", "ada")
         assert refused.returncode == exits.REFUSED and "toggle ada on" in refused.stderr
         assert house.call("heartbeat", "get", "zoe").returncode == exits.NOT_FOUND
+        nowhere = house.call("heartbeat", "set", "ada", "--sink", "phone", "--sink", "fone")
+        assert nowhere.returncode == exits.REFUSED
+        assert "no sink 'fone' in the configuration: there are phone" in nowhere.stderr
+        assert json.loads(ok(house, "get", "ada", "--json"))["sinks"] is None
         if house.daemon is None:
             house.start()
             assert json.loads(ok(house, "checklist", "ada", "--json"))["checklist"] == "- look\n", "what was set stays"

@@ -236,7 +236,7 @@ def _set(call: Call, path: str, agent: str, wish: dict[str, Any]) -> dict[str, A
     body = wish | ({"sinks": [each for each in wish["sinks"] if each]} if "sinks" in wish else {})
 
     def direct(tx: Tx, token: bytes) -> dict[str, Any]:
-        return heartbeat_callers.change(tx, token, agent, body)
+        return heartbeat_callers.change(tx, token, agent, body, call.settings.sinks)
 
     return roads.write(call.settings, path, body, direct)
 
