@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from blackboard import dead_letters, deliveries, notice_kinds, notice_orders, qu
 from blackboard.board import Tx
 from blackboard.notice_kinds import KINDS_WITHOUT_EVENTS, MEANINGS
 from blackboard.policy import Policy
+from orchestrator import noticing
+from orchestrator.sinks import files
 from tests import scenes
 from tests.daemon import ROOT
 from tests.fake_clock import FakeClock
@@ -59,6 +62,35 @@ async def test_a_folder_that_others_can_look_into_gets_nothing_until_it_is_priva
         await house.tell()
         assert house.titles() == [["first"], ["second"]]
         assert len(await house.events("sink_back")) == 1
+
+
+async def test_a_disk_that_hangs_holds_one_thread_and_tears_no_file(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, entered, real = threading.Event(), [], files.write
+
+    def write(folder: Path, name: str, content: bytes) -> None:
+        entered.append(name)
+        hangs.wait(20)
+        real(folder, name, content)
+
+    monkeypatch.setattr(files, "write", write)
+    monkeypatch.setattr(noticing, "BEYOND_SECONDS", 0.0)
+    async with opened(tmp_path, OUT + "timeout_seconds = 0.1\nretry_seconds = 5\n", clock) as house:
+        try:
+            await house.post("the roof burns")
+            for _ in range(4):
+                await house.tell()
+                clock.go_on(3600)
+            assert await house.states() == ["waiting"]
+            assert len(entered) == 1, "every try took a thread of its own"
+            assert (await house.events("sink_failed"))[-1].endswith("it did not take it within 0.1 s")
+        finally:
+            hangs.set()
+        monkeypatch.setattr(noticing, "BEYOND_SECONDS", 20.0)
+        await house.tell()
+        assert await house.states() == ["delivered"]
+        assert house.titles() == [["the roof burns"]]
 
 
 async def test_a_link_in_the_place_of_the_folder_is_not_followed(tmp_path: Path, clock: FakeClock) -> None:

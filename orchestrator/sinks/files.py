@@ -18,19 +18,24 @@ from orchestrator.sinks.message import Message
 
 
 class FileWay:
-    """One folder."""
+    """One folder. A disk that hangs holds one thread, not one for each try; and no two write the same file at once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._writing: asyncio.Task[None] | None = None  # also one that nobody waits for any more
 
     async def send(self, message: Message) -> None:
+        if self._writing is not None:
+            await asyncio.wait({self._writing})
+        content = message.json + b"\n"
+        self._writing = asyncio.create_task(asyncio.to_thread(write, self._folder, name_of(message), content))
         try:
-            await asyncio.to_thread(write, self._folder, name_of(message), message.json + b"\n")
+            await asyncio.shield(self._writing)
         except OSError as error:
             raise NoAnswer(f"{self._folder} cannot be written to: {error.strerror or error}") from None
 
     async def stop(self) -> None:
-        """Nothing runs."""
+        """Nothing runs that could be ended: a write that hangs is the kernel's."""
 
 
 def name_of(message: Message) -> str:
