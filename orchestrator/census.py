@@ -67,7 +67,7 @@ def _environ(pid: int, until: float) -> bytes:
                 environ = file.readall()
         except OSError:
             return b""
-        if environ or time.monotonic() > until or not ((now := row(pid)) and now.between):
+        if environ or time.monotonic() > until or not ((now := row(pid)) and now.environed and not now.dead):
             return environ
         time.sleep(0.001)
 

@@ -25,14 +25,14 @@ class Identity:
 
 
 class Row(NamedTuple):
-    """What /proc/PID/stat says. `dead`: it only waits to be reaped (all its threads have ended). `between`: it is in
-    the middle of an exec, its environment does not yet stand in its new memory."""
+    """What /proc/PID/stat says. `dead`: it only waits to be reaped (all its threads have ended). `environed`: it has
+    an environment, or is in the middle of an exec and may have one as soon as that stands in its new memory."""
 
     start: int
     parent: int
     session: int
     dead: bool
-    between: bool = False
+    environed: bool = True
 
 
 def boot_id() -> str:
@@ -49,8 +49,9 @@ def row(pid: int) -> Row | None:
         return None
     # A leader whose main thread has ended looks like a zombie while its other threads still run.
     dead = fields[0] in (b"Z", b"X") and int(fields[17]) <= 1
-    between = fields[20] != b"0" and fields[48] == b"0"  # memory (a thread of the kernel has none), env_end
-    return Row(start=int(fields[19]), parent=int(fields[1]), session=int(fields[3]), dead=dead, between=between)
+    memory, env_start, env_end = fields[20], fields[47], fields[48]  # a thread of the kernel has no memory
+    environed = memory != b"0" and (env_end == b"0" or env_end != env_start)
+    return Row(start=int(fields[19]), parent=int(fields[1]), session=int(fields[3]), dead=dead, environed=environed)
 
 
 def identity(pid: int) -> Identity | None:

@@ -49,7 +49,7 @@ header = "Content-Type: application/json"'
 say "$url?expand=$token" 'get'
 head -c 5000 /dev/zero | tr '\0' x; printf '%s' "$token"; head -c 1980 /dev/zero | tr '\0' ' '
 if [ ! -e second ]; then touch second; printf 'it went wrong %s' "$token" | bb fail -; exit 3; fi
-printf 'done %s' "$token" | bb submit -
+until printf 'done %s' "$token" | bb submit -; do sleep 0.1; done  # it is refused until the child is done
 """
 DIES = 'sed -n "s/.*\\(bbt_[A-Za-z0-9_-]*\\).*/\\1/p" "$directory/curl.conf" | tee -a "$here/tokens.txt" >&2; exit 4\n'
 
