@@ -162,8 +162,8 @@ def change(
     `known`: the sinks that there are; None where nobody knows. Refused for another one, which would get nothing.
     """
     given = as_set(given)
-    _must_know(given.get("sinks") or (), known)
     caller = _changing(tx, token_hash, agent, "heartbeat")
+    _must_know(given.get("sinks") or (), known)
     if "checklist" in given:
         permissions.must_allow(tx, caller, "checklist", agent)
     return _changed(tx, agent, heartbeats.change(tx, agent, given, actor=caller.actor))
