@@ -56,13 +56,14 @@ class Crowd:
         (house.folder / "go").touch()
         until(self._all_gone, seconds=300, story=house.told)
         self.found["end_seconds"] = round(time.monotonic() - began, 2)
-        until(
-            lambda: vitals(daemon).files <= before.files and not vitals(daemon).zombies,
-            seconds=10,
-            story=lambda: f"{before} {vitals(daemon)}",
-        )
-        self._tell(before, at_peak, vitals(daemon))
+        after = until(lambda: self._calm(daemon, before), seconds=10, story=lambda: f"{before} {vitals(daemon)}")
+        self._tell(before, at_peak, after)
         return self.found
+
+    def _calm(self, daemon: int, before: Vitals) -> Vitals | None:
+        """The look in which nothing is held any more; the next may meet a file that is open for a moment."""
+        now = vitals(daemon)
+        return now if now.files <= before.files and not now.zombies else None
 
     def _one_first(self) -> None:
         """What the daemon loads and opens for its first agent is not what an agent costs."""
