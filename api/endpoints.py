@@ -53,7 +53,7 @@ class ApiConfig:
         frozenset()
     )  # instances on this machine that speak the calendar's protocol without a token
     max_streams: int = 100  # of events, open at once
-    sinks: frozenset[str] | None = None  # the names of those that notices may go to; None: not known
+    sinks: tuple[str, ...] | None = None  # the names of those that notices may go to; None: not known
     room: Callable[[str], Room] = lambda now: Room(1)  # what bounds all agents at an instant
     fresh_write_seconds: float = 5.0  # /readyz: how old the last proof that the board can be written may be
 

@@ -17,6 +17,7 @@ from blackboard.gates import Room
 from blackboard.heartbeat_runs import SKIPS
 from blackboard.heartbeat_times import next_run, offset, within
 from blackboard.heartbeats import HeartbeatSettings, given_of, settings_of
+from blackboard.notice_routes import problem_of_names
 from blackboard.record import Record
 from blackboard.tokens import Caller, identify
 
@@ -159,21 +160,15 @@ def change(
 ) -> Answer:
     """Set what is given, as `as_set` reads it; what is not given stays.
 
-    `known`: the sinks that there are; None where nobody knows. Refused for another one, which would get nothing.
+    `known`: the sinks that there are; None where nobody knows. Refused for another one.
     """
     given = as_set(given)
     caller = _changing(tx, token_hash, agent, "heartbeat")
-    _must_know(given.get("sinks") or (), known)
+    if known is not None and (problem := problem_of_names(given.get("sinks") or (), known)):
+        raise Refused(f"the heartbeat of {agent} {problem}")
     if "checklist" in given:
         permissions.must_allow(tx, caller, "checklist", agent)
     return _changed(tx, agent, heartbeats.change(tx, agent, given, actor=caller.actor))
-
-
-def _must_know(sinks: Collection[str], known: Collection[str] | None) -> None:
-    unknown = [] if known is None else [sink for sink in sinks if sink not in known]
-    if known is not None and unknown:
-        there_are = f"there are {', '.join(sorted(known))}" if known else "there is none"
-        raise Refused(f"there is no sink {unknown[0]!r} in the configuration: {there_are}, or add [sinks.{unknown[0]}]")
 
 
 def toggle(tx: Tx, token_hash: bytes, agent: str, enabled: bool | None = None) -> Answer:

@@ -94,7 +94,7 @@ def beat(
             held = "checklist_file"
         if held is None:
             posted += _begin(tx, row, policies)
-        elif row["held_by"] is None or (held == "checklist_file" != row["held_by"]):
+        elif row["held_by"] is None or (held == "checklist_file" and row["held_by"] != held):
             heartbeats.release(tx, row["agent_id"])  # a file waits for a person, whatever it was that held it before
             _hold(tx, row, held, why if held == "checklist_file" else None)
     return posted

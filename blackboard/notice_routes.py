@@ -33,6 +33,12 @@ class Route(NamedTuple):
     makes_tasks: bool = False
 
 
+def problem_of_names(named: Collection[str], known: Collection[str]) -> str | None:
+    """What is against naming these sinks: one that there is not, which would get nothing. The end of a sentence."""
+    unknown = [sink for sink in named if sink not in known]
+    return f"names the sink {unknown[0]!r}: sinks are {', '.join(known) or 'none'}" if unknown else None
+
+
 TO_ROUTE = """
 SELECT n.*, t.project_id FROM notices n LEFT JOIN tasks t ON t.id = n.task_id WHERE n.routed_at IS NULL ORDER BY n.id LIMIT :most
 """

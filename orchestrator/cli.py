@@ -127,7 +127,7 @@ def _parts(settings: Settings) -> Parts:
             max_body_bytes=settings.api.max_body_bytes,
             uploads=settings.uploads_dir,
             max_upload_bytes=settings.api.max_upload_bytes,
-            sinks=frozenset(settings.sinks),
+            sinks=tuple(settings.sinks),
             room=lambda now: room(settings, now),
             calendar_open_to=frozenset(settings.api.calendar_open_to),
         )

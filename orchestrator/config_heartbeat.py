@@ -19,6 +19,7 @@ from blackboard.heartbeats import (
     MOST_SECONDS,
     HeartbeatSettings,
 )
+from blackboard.notice_routes import problem_of_names
 from orchestrator.config_types import File, Name, Part, Word, Zone
 
 
@@ -84,7 +85,6 @@ def problem_of(agents: Mapping[str, Agent], projects: Collection[str]) -> str | 
 def problem_of_sinks(agents: Mapping[str, Agent], sinks: Collection[str]) -> str | None:
     """What a heartbeat is to tell that is not there."""
     for name, agent in agents.items():
-        if unknown := [sink for sink in agent.heartbeat.sinks or () if sink not in sinks]:
-            known = ", ".join(sinks) or "none"
-            return f"the heartbeat of {name} names the sink {unknown[0]!r}: sinks are {known}"
+        if problem := problem_of_names(agent.heartbeat.sinks or (), sinks):
+            return f"the heartbeat of {name} {problem}"
     return None

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from blackboard.notice_routes import problem_of_names
 from orchestrator.config_agent import AgentConfig
 from orchestrator.config_types import MOST, Bytes, File, Name, Part, SomeSeconds, Word, web_address
 
@@ -111,8 +112,8 @@ def problem_of(
     """What watches want that cannot be. None for agents, max_live or sinks: they are wrong themselves."""
     first: dict[tuple[str, str], str] = {}
     for name, watch in watches.items():
-        if sinks is not None and (unknown := [sink for sink in watch.sinks if sink not in sinks]):
-            return f"watches.{name} names the sink {unknown[0]!r}: sinks are {', '.join(sinks) or 'none'}"
+        if sinks is not None and (problem := problem_of_names(watch.sinks, sinks)):
+            return f"watches.{name} {problem}"
         if agents is not None and watch.role is not None and not _with_role(agents, watch.role):
             return f"watches.{name} names the role {watch.role!r}, which no agent has"
         if (

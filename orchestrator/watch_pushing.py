@@ -55,9 +55,8 @@ class Watches:
     async def _has_to_do(self) -> bool:
         if self._lanes:
             return True
-        return (
-            await self._safely("watches", self._board.read(watch_pushes.under_way)) is not False
-        )  # None: it is not known
+        waits = await self._safely("watches", self._board.read(watch_pushes.under_way))
+        return waits is not False  # None: the board could not be read, and it is not known
 
     async def once(self) -> float:
         """Settle what was answered, and tell what may be told; seconds until something more may be, if nothing happens."""

@@ -32,6 +32,13 @@ def settings(tmp_path: Path, text: str) -> Settings:
     return loaded(tmp_path, ADA + text)
 
 
+def listed(tmp_path: Path, more: str = "") -> tuple[Path, Settings]:
+    """Ada beats by a checklist in this file."""
+    file = tmp_path / "HEARTBEAT.md"
+    file.write_text("- one")
+    return file, settings(tmp_path, f"enabled = true\nchecklist_file = 'HEARTBEAT.md'\n{more}")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -103,9 +110,7 @@ async def looked_at(opened: Board, made: Settings, clock: FakeClock) -> list[str
 
 
 async def test_a_checklist_in_a_file_is_looked_at_as_it_is_when_it_beats(tmp_path: Path, clock: FakeClock) -> None:
-    file = tmp_path / "HEARTBEAT.md"
-    file.write_text("- one")
-    made = settings(tmp_path, "enabled = true\nchecklist_file = 'HEARTBEAT.md'")
+    file, made = listed(tmp_path)
     async with begun(made, clock) as opened:
         assert await looked_at(opened, made, clock) == ["- one"]
         await opened.write(heartbeats.change, "ada", {"light_context": True}, actor="person:root")
@@ -129,9 +134,7 @@ async def test_a_checklist_in_a_file_is_looked_at_as_it_is_when_it_beats(tmp_pat
 async def test_a_beat_that_waited_for_the_one_before_it_is_told_the_file_as_it_is(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    file = tmp_path / "HEARTBEAT.md"
-    file.write_text("- one")
-    made = settings(tmp_path, "enabled = true\nchecklist_file = 'HEARTBEAT.md'")
+    file, made = listed(tmp_path)
     async with begun(made, clock) as opened:
         for _ in range(2):
             clock.go_on(1800 * 1.2)
@@ -147,10 +150,8 @@ async def test_a_beat_that_waited_for_the_one_before_it_is_told_the_file_as_it_i
 async def test_one_that_is_due_only_after_the_files_were_read_waits_for_the_next_pass(
     tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tmp_path / "HEARTBEAT.md"
-    file.write_text("- one")
     bob = "[agents.bob]\nargv = ['x']\n[agents.bob.heartbeat]\nenabled = true\nchecklist = 'look'"
-    made = settings(tmp_path, f"enabled = true\nchecklist_file = 'HEARTBEAT.md'\n{bob}")
+    file, made = listed(tmp_path, bob)
     async with begun(made, clock) as opened:
         file.write_text("- two")
         await opened.write(heartbeats.wake, "bob", actor="person:root")
@@ -168,9 +169,7 @@ async def test_one_that_is_due_only_after_the_files_were_read_waits_for_the_next
 
 
 async def test_a_file_that_cannot_be_read_holds_the_beat_and_says_so_once(tmp_path: Path, clock: FakeClock) -> None:
-    file = tmp_path / "HEARTBEAT.md"
-    file.write_text("- one")
-    made = settings(tmp_path, "enabled = true\nchecklist_file = 'HEARTBEAT.md'")
+    file, made = listed(tmp_path)
     async with begun(made, clock) as opened:
         file.unlink()
         for _ in range(3):
@@ -191,9 +190,7 @@ async def test_a_file_that_cannot_be_read_holds_the_beat_and_says_so_once(tmp_pa
 async def test_a_file_that_cannot_be_read_is_told_also_of_a_beat_that_waited_for_something_else(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    file = tmp_path / "HEARTBEAT.md"
-    file.write_text("- one")
-    made = settings(tmp_path, "enabled = true\nchecklist_file = 'HEARTBEAT.md'")
+    file, made = listed(tmp_path)
     async with begun(made, clock) as opened:
         await opened.write(pauses.pause, pauses.Target("agent", "ada"), reason=None, actor="person:root")
         assert await looked_at(opened, made, clock) == []

@@ -140,7 +140,7 @@ def test_the_same_commands_with_and_without_a_daemon(house: House) -> None:
         assert house.call("heartbeat", "get", "zoe").returncode == exits.NOT_FOUND
         nowhere = house.call("heartbeat", "set", "ada", "--sink", "phone", "--sink", "fone")
         assert nowhere.returncode == exits.REFUSED
-        assert "no sink 'fone' in the configuration: there are phone" in nowhere.stderr
+        assert "the heartbeat of ada names the sink 'fone': sinks are phone" in nowhere.stderr
         assert json.loads(ok(house, "get", "ada", "--json"))["sinks"] is None
         if house.daemon is None:
             house.start()

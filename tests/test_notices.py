@@ -67,10 +67,11 @@ async def test_a_folder_that_others_can_look_into_gets_nothing_until_it_is_priva
 async def test_a_disk_that_hangs_holds_one_thread_and_tears_no_file(
     tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hangs, entered, real = threading.Event(), [], files.write
+    hangs, inside, entered, real = threading.Event(), threading.Event(), [], files.write
 
     def write(folder: Path, name: str, content: bytes) -> None:
         entered.append(name)
+        inside.set()
         hangs.wait(20)
         real(folder, name, content)
 
@@ -82,6 +83,7 @@ async def test_a_disk_that_hangs_holds_one_thread_and_tears_no_file(
             for _ in range(4):
                 await house.tell()
                 clock.go_on(3600)
+            assert await asyncio.to_thread(inside.wait, 20)
             assert await house.states() == ["waiting"]
             assert len(entered) == 1, "every try took a thread of its own"
             assert (await house.events("sink_failed"))[-1].endswith("it did not take it within 0.1 s")
